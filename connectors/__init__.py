@@ -1,0 +1,1 @@
+"""The world: HTTP ingest, the SQLite store, channels, metrics, logs, the clock."""

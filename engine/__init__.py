@@ -1,0 +1,1 @@
+"""The fold: wire types, arrival, presence, beacon zones, timers, step, snapshot, delivery. No I/O, no clock."""

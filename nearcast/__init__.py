@@ -1,0 +1,1 @@
+"""The application: command line, settings, wiring, demo, replay, explain, check."""
