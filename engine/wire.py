@@ -1,0 +1,175 @@
+"""What the journal holds: the inputs of the fold, and the frame that carries them.
+
+Owns the shapes on disk and, later, on Kafka. They carry a version; new fields are optional with a default; the type of
+a field never changes. Must not know how inputs came in or where frames are kept. Instants are epoch milliseconds, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRAME_VERSION = 1
+#: A row's user when the ping named none, a fix's beacon.
+NONE = -1
+
+
+class _Tagged(msgspec.Struct, frozen=True, tag_field="input"):
+    """The common root of inputs: each says in `input` which it is."""
+
+
+class Located(_Tagged, frozen=True, tag="located", gc=False):
+    """Accepted pings and sightings of one or more requests, as columns, in the order in which they are worked.
+
+    `strings` is the table that `device`, `user` and `beacon` point into (int32; `NONE` where there is none). `time`
+    is int64 epoch milliseconds, `lat lng accuracy` float64 (NaN: unknown accuracy, or a sighting's place), `speed
+    heading rssi` float32 (NaN: unknown), `mocked` uint8. `borders` are the requests' ends, as row numbers: the
+    last one is the number of rows.
+    """
+
+    strings: list[str]
+    device: bytes
+    user: bytes
+    beacon: bytes
+    time: bytes
+    lat: bytes
+    lng: bytes
+    accuracy: bytes
+    speed: bytes
+    heading: bytes
+    rssi: bytes
+    mocked: bytes
+    borders: list[int]
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """One column, as a read-only array over the frame's own bytes."""
+        return np.frombuffer(getattr(self, name), dtype=COLUMNS[name])
+
+
+COLUMNS: dict[str, Any] = {
+    "device": np.int32,
+    "user": np.int32,
+    "beacon": np.int32,
+    "time": np.int64,
+    "lat": np.float64,
+    "lng": np.float64,
+    "accuracy": np.float64,
+    "speed": np.float32,
+    "heading": np.float32,
+    "rssi": np.float32,
+    "mocked": np.uint8,
+}
+
+
+class Happened(_Tagged, frozen=True, tag="event"):
+    """An event about a user: `purchase`, `item.scanned`, ... A repeated (user, id) is a duplicate."""
+
+    user: str
+    id: str
+    type: str
+    time_ms: int
+    data: dict[str, Any] = {}
+
+
+class UserChanged(_Tagged, frozen=True, tag="user"):
+    """A merge into what is known of a user, in the shape of `PUT /v1/users/{id}`; None removes a key."""
+
+    user: str
+    attributes: dict[str, Any] = {}
+    consent: dict[str, bool | None] = {}
+    tokens: dict[str, Any] = {}
+    locale: str | None | msgspec.UnsetType = msgspec.UNSET
+    timezone: str | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class Ended(_Tagged, frozen=True, tag="ended"):
+    """A delivery came to its end. Releases the limits when nothing of its decision was handed over."""
+
+    key: str
+    decision: str
+    user: str
+    outcome: str
+    detail: str = ""
+    attempts: int = 0
+
+
+class Resent(_Tagged, frozen=True, tag="resent"):
+    """A failed delivery is to be sent again: its limits are reserved anew, its `ttl` counts from now."""
+
+    key: str
+    decision: str
+    user: str
+    rule: str
+    tags: list[str] = []
+    place: str | None = None
+    test: bool = False
+
+
+class Edited(_Tagged, frozen=True, tag="edited"):
+    """A new version of the site comes into force. `files` maps each path in the site to its content."""
+
+    version: str
+    files: dict[str, bytes]
+
+
+class Erased(_Tagged, frozen=True, tag="erased"):
+    """A user is forgotten: everything known, presence without transitions, what is pending."""
+
+    user: str
+
+
+Input = Located | Happened | UserChanged | Ended | Resent | Edited | Erased
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One step of the fold: its inputs, in order, with its `now_ms`. A frame without inputs is a tick."""
+
+    now_ms: int
+    inputs: list[Input]
+    v: int = FRAME_VERSION
+
+
+class FrameError(ValueError):
+    """A frame that cannot be read: broken, or of another version."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Frame)
+_compress = zstandard.ZstdCompressor(level=1).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+#: Below this, compression costs more than it saves.
+_PLAIN_MAX = 256
+
+
+def encode_frame(now_ms: int, inputs: Sequence[Input]) -> bytes:
+    """The frame as bytes: one byte that tells the packing (0 plain, 1 zstd), then MessagePack."""
+    plain = _encoder.encode(Frame(now_ms, list(inputs)))
+    return b"\0" + plain if len(plain) <= _PLAIN_MAX else b"\1" + _compress(plain)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Read a frame.
+
+    Raises `FrameError` when it is broken or its version is not ours.
+
+    >>> decode_frame(encode_frame(5, [Erased("u-1")])).inputs
+    [Erased(user='u-1')]
+    """
+    try:
+        if data[:1] == b"\1":
+            frame = _decoder.decode(_decompress(data[1:]))
+        elif data[:1] == b"\0":
+            frame = _decoder.decode(data[1:])
+        else:
+            raise FrameError(f"frame packed in an unknown way, got `{data[:1]!r}`, is it of a newer version")
+    except (msgspec.MsgspecError, zstandard.ZstdError) as error:
+        raise FrameError(f"frame of {len(data)} bytes cannot be read: {error}") from error
+    if frame.v != FRAME_VERSION:
+        raise FrameError(f"frame of version {frame.v}, this program reads {FRAME_VERSION}")
+    return frame
