@@ -1,32 +1,15 @@
-"""Deterministic ids of episodes, transitions and occasions, and how instants are written out.
+"""Ids of episodes and of the instants of a person's timer, and how instants are written out.
 
-Owns the recipe: the same input always makes the same id, in any process. Must not know what the ids are for.
+Owns what they are made of; `rules/ids.py` has the recipe. Must not know what the ids are for.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+
+from rules.ids import h
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def h(*parts: str) -> str:
-    """The first 16 bytes, in hex, of SHA-256 over the parts, each in UTF-8 with its length before it.
-
-    The length is four bytes, big-endian, so that no two lists of parts run into the same bytes.
-
-    >>> h("ab", "c") == h("a", "bc")
-    False
-    >>> len(h("x"))
-    32
-    """
-    digest = sha256()
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(4, "big"))
-        digest.update(data)
-    return digest.hexdigest()[:32]
 
 
 def episode_id(device: str, place: str, entered_ms: int) -> str:
@@ -41,4 +24,4 @@ def instant(time_ms: int) -> str:
     '2026-11-25T08:00:00.120Z'
     """
     moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"

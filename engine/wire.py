@@ -30,7 +30,8 @@ class Located(_Tagged, frozen=True, tag="located", gc=False):
     `strings` is the table that `device`, `user` and `beacon` point into (int32; `NONE` where there is none). `time`
     is int64 epoch milliseconds, `lat lng accuracy` float64 (NaN: unknown accuracy, or a sighting's place), `speed
     heading rssi` float32 (NaN: unknown), `mocked` uint8. `borders` are the requests' ends, as row numbers: the
-    last one is the number of rows.
+    last one is the number of rows. `received` (int64) is there in recordings only: else all rows were received at the
+    frame's `now_ms`.
     """
 
     strings: list[str]
@@ -46,6 +47,7 @@ class Located(_Tagged, frozen=True, tag="located", gc=False):
     rssi: bytes
     mocked: bytes
     borders: list[int]
+    received: bytes = b""
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """One column, as a read-only array over the frame's own bytes."""
@@ -64,6 +66,7 @@ COLUMNS: dict[str, Any] = {
     "heading": np.float32,
     "rssi": np.float32,
     "mocked": np.uint8,
+    "received": np.int64,
 }
 
 
@@ -109,6 +112,7 @@ class Resent(_Tagged, frozen=True, tag="resent"):
     tags: list[str] = []
     place: str | None = None
     test: bool = False
+    ttl_ms: int = 3_600_000
 
 
 class Edited(_Tagged, frozen=True, tag="edited"):

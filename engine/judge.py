@@ -1,0 +1,150 @@
+"""The second stage of the fold: from what happened to decisions and deliveries.
+
+Owns the walk over a step's happenings, in order, and what each leaves behind. Must not know how a rule is judged
+(`rules/decide.py`) or how a transition was found (`engine/sense.py`). Instants are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from engine.outward import delivery_body
+from engine.ports import Delivery, DeliveryState, Ending
+from engine.sense import NO_REQUEST, Moved, Transition
+from rules.decide import decide, matches
+from rules.facts import Kind, Occasion, Outcome, Send
+from rules.ids import action_key, h
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.people import People
+    from engine.site import Site
+    from engine.timers import Rang
+    from engine.wire import Ended, Happened
+    from rules.facts import Decision
+    from rules.model import Rule, Trigger
+
+
+@dataclass(slots=True)
+class Judged:
+    """What the second stage leaves behind. `requests[i]` is the request that caused `decisions[i]`."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Judge:
+    """Decides what happened, under one site. `people` are the facts, and are changed as the walk goes on."""
+
+    site: Site
+    people: People
+
+    def told(self, items: Sequence[Transition | Moved], judged: Judged) -> None:
+        """Walk transitions in order. All that one device did at one instant holds before any of it is judged."""
+        for _, same in groupby(items, key=lambda item: (item.request, item.time_ms, item.device)):
+            group = list(same)
+            for item in group:
+                if isinstance(item, Moved):
+                    self.people.moved(item)
+                else:
+                    self.people.transition(item)
+            for item in group:
+                if isinstance(item, Transition):
+                    self._transition(item, judged)
+
+    def _transition(self, told: Transition, judged: Judged) -> None:
+        candidates = self.site.rules.for_transition(told.place, told.kind)
+        if not candidates:
+            return
+        occasion = Occasion(
+            told.kind, told.id, told.time_ms, told.user, told.device, told.place, told.cause, told.dwell_ms,
+            told.accuracy_m, told.mocked,
+        )  # fmt: skip
+        edited = told.kind is Kind.ENTERED and told.cause == "edited"
+        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
+        for rule, trigger in candidates:
+            if rule is decided or (edited and not rule.initial_fire):
+                continue
+            if told.kind is Kind.DWELLED and trigger.dwell_ms != told.dwell_ms:
+                continue
+            decided = rule
+            self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
+
+    def happened(self, event: Happened, now_ms: int, request: int, judged: Judged) -> bool:
+        """Judge an event; False when it was there before."""
+        if not self.people.happened(event):
+            return False
+        occasion = Occasion(
+            Kind.EVENT, h(event.user, event.id), event.time_ms, event.user, event_type=event.type, event_id=event.id,
+            data=event.data,
+        )  # fmt: skip
+        decided: Rule | None = None
+        for rule, trigger in self.site.rules.for_event(event.type):
+            if rule is not decided and matches(trigger, occasion):
+                decided = rule
+                self._decide(rule, trigger, occasion, now_ms, request, now_ms, judged)
+        return True
+
+    def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:
+        """Judge a timer's instant, for each user it concerns: those inside, or everybody."""
+        everybody = ((name, None, None) for name in sorted(self.people.users))
+        for name, device, place in rang.inside if rang.inside is not None else everybody:
+            occasion = Occasion(
+                Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, device, place,
+                timer_rule=rang.rule.id, timer_index=rang.index,
+            )  # fmt: skip
+            self._decide(rang.rule, rang.trigger, occasion, now_ms, NO_REQUEST, None, judged)
+
+    def ended(self, ended: Ended, now_ms: int, judged: Judged) -> None:
+        """A delivery ended: record it, and settle the limits."""
+        if self.people.ended(ended):
+            state = DeliveryState(ended.outcome)
+            judged.endings.append(Ending(ended.key, state, now_ms, ended.attempts, ended.detail))
+
+    def cancel_stopped(self, now_ms: int, judged: Judged) -> None:
+        """Give up what is pending of rules that no longer run: removed, paused, or drafts again."""
+        running = self.site.rules.running
+        for decision, entry in list(self.people.open.items()):
+            if entry.rule not in running:
+                self._cancelled(
+                    self.people.cancel(decision), now_ms, judged, f"rule `{entry.rule}` no longer runs"
+                )
+
+    def erase(self, user: str, now_ms: int, judged: Judged) -> None:
+        """Forget a user, and give up what is pending."""
+        self._cancelled(self.people.erase(user), now_ms, judged, "the user was erased")
+
+    def _cancelled(self, keys: Sequence[str], now_ms: int, judged: Judged, detail: str) -> None:
+        judged.endings += [Ending(key, DeliveryState.CANCELLED, now_ms, detail=detail) for key in keys]
+
+    def _decide(
+        self, rule: Rule, trigger: Trigger, occasion: Occasion, now_ms: int, request: int, received_ms: int | None,
+        judged: Judged,
+    ) -> None:  # fmt: skip
+        user = self.people.user(occasion.user)
+        decision = decide(rule, trigger, occasion, user, now_ms, self.site.rules, self.site.places)
+        judged.decisions.append(decision)
+        judged.requests.append(request)
+        if decision.outcome is not Outcome.SEND:
+            return
+        place = occasion.place.id if occasion.place else None
+        tags = tuple(sorted(rule.tags))
+        made = []
+        for message in decision.messages:
+            key = action_key(decision.key, message.index)
+            made.append(
+                Delivery(
+                    key, decision.key, rule.id, user.id, message.channel, delivery_body(key, decision, message), now_ms,
+                    now_ms + message.ttl_ms, tags, place, decision.test, message.at_most_once, received_ms,
+                )
+            )  # fmt: skip
+        self.people.reserve(
+            Send(decision.key, rule.id, tags, place, now_ms, decision.test), user.id, [d.key for d in made]
+        )
+        judged.deliveries.extend(made)

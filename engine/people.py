@@ -1,0 +1,184 @@
+"""The people: what is known of each user, where they are, and which of their limits are reserved.
+
+Owns the users' state and how each input changes it. Must not know how rules judge it. Changed in the order of the journal
+only. Instants are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.ports import HANDED_OVER, DeliveryState
+from rules.facts import Kind, Send, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.sense import Moved, Transition
+    from engine.wire import Ended, Happened, Resent, UserChanged
+
+#: A user's history is cut when it grows by this much, not at each event.
+_PRUNE_EACH = 64
+_DAY_MS = 86_400_000
+
+
+@dataclass(slots=True)
+class Open:
+    """A `send` decision with deliveries that have not ended: their keys, and whether one of them was handed over."""
+
+    user: str
+    rule: str
+    remaining: set[str]
+    handed_over: bool = False
+
+
+@dataclass(slots=True)
+class People:
+    """All users. `open` are the decisions whose limits are reserved and not yet committed or released.
+
+    `keep_ms` is how long events and visits are kept, `sends_ms` how long a reservation may count.
+    """
+
+    keep_ms: int = 365 * _DAY_MS
+    sends_ms: int = 400 * _DAY_MS
+    users: dict[str, User] = field(default_factory=dict)
+    event_ids: dict[str, dict[str, int]] = field(default_factory=dict)
+    open: dict[str, Open] = field(default_factory=dict)
+
+    def user(self, name: str) -> User:
+        """The user, a new one of whom nothing is known if need be."""
+        found = self.users.get(name)
+        if found is None:
+            found = self.users[name] = User(name)
+        return found
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    def change(self, change: UserChanged) -> None:
+        """Merge what somebody wrote about a user; None removes."""
+        user = self.user(change.user)
+        user.known = True
+        _merge(user.attributes, change.attributes)
+        _merge(user.tokens, change.tokens)
+        _merge(user.consent, change.consent)
+        if change.locale is not msgspec.UNSET:
+            user.locale = change.locale
+        if change.timezone is not msgspec.UNSET:
+            user.timezone = change.timezone
+
+    def happened(self, event: Happened) -> bool:
+        """Take in an event; False when this (user, id) was there before."""
+        seen = self.event_ids.setdefault(event.user, {})
+        if event.id in seen:
+            return False
+        seen[event.id] = event.time_ms
+        user = self.user(event.user)
+        insort(user.events, (event.time_ms, event.type))
+        if len(user.events) % _PRUNE_EACH == 0:
+            after_ms = user.events[-1][0] - self.keep_ms
+            user.events = [e for e in user.events if e[0] > after_ms]
+            self.event_ids[event.user] = {i: t for i, t in seen.items() if t > after_ms}
+        return True
+
+    # -- where they are --------------------------------------------------------------------------------------------
+
+    def transition(self, told: Transition) -> None:
+        """Note that one of a user's devices entered or left a place."""
+        user = self.user(told.user)
+        if told.kind is Kind.ENTERED:
+            _arrive(user, told.place.id, told.time_ms)
+            insort(user.visits, (told.time_ms, told.place.id))
+            if len(user.visits) % _PRUNE_EACH == 0:
+                after_ms = user.visits[-1][0] - self.keep_ms
+                user.visits = [v for v in user.visits if v[0] > after_ms]
+        elif told.kind is Kind.EXITED:
+            _leave(user, told.place.id)
+
+    def moved(self, moved: Moved) -> None:
+        """A device went over to another user, with all the places that it is in."""
+        before, after = self.user(moved.user_from), self.user(moved.user_to)
+        for place, entered_ms in moved.places:
+            _leave(before, place)
+            _arrive(after, place, entered_ms)
+
+    # -- limits ----------------------------------------------------------------------------------------------------
+
+    def reserve(self, send: Send, user: str, keys: Iterable[str]) -> None:
+        """Reserve the limits of a `send` decision whose deliveries have these keys."""
+        person = self.user(user)
+        insort(person.sends, send, key=lambda s: s.time_ms)
+        if len(person.sends) % _PRUNE_EACH == 0:
+            after_ms = send.time_ms - self.sends_ms
+            person.sends = [s for s in person.sends if s.time_ms > after_ms]
+        self.open[send.key] = Open(user, send.rule, set(keys))
+
+    def ended(self, ended: Ended) -> bool:
+        """A delivery ended. Once all of its decision have, the limits stand or are released. False: it was not open."""
+        entry = self.open.get(ended.decision)
+        if entry is None or ended.key not in entry.remaining:
+            return False
+        entry.remaining.discard(ended.key)
+        entry.handed_over = entry.handed_over or DeliveryState(ended.outcome) in HANDED_OVER
+        if not entry.remaining:
+            self._settle(ended.decision, entry)
+        return True
+
+    def resent(self, resent: Resent, now_ms: int) -> None:
+        """A failed delivery is sent again: its decision is open once more, and reserved if it was released."""
+        entry = self.open.get(resent.decision)
+        if entry is not None:
+            entry.remaining.add(resent.key)
+            return
+        user = self.user(resent.user)
+        held = any(s.key == resent.decision for s in user.sends)
+        if not held:
+            send = Send(resent.decision, resent.rule, tuple(resent.tags), resent.place, now_ms, resent.test)
+            insort(user.sends, send, key=lambda s: s.time_ms)
+        self.open[resent.decision] = Open(resent.user, resent.rule, {resent.key}, handed_over=held)
+
+    def cancel(self, decision: str) -> list[str]:
+        """Give up what is still pending of a decision; returns the keys of those deliveries."""
+        entry = self.open[decision]
+        keys = sorted(entry.remaining)
+        self._settle(decision, entry)
+        return keys
+
+    def erase(self, name: str) -> list[str]:
+        """Forget a user; returns the keys of the deliveries that were pending."""
+        keys = [key for d, e in list(self.open.items()) if e.user == name for key in self.cancel(d)]
+        self.users.pop(name, None)
+        self.event_ids.pop(name, None)
+        return keys
+
+    def _settle(self, decision: str, entry: Open) -> None:
+        del self.open[decision]
+        user = self.users.get(entry.user)
+        if user is not None and not entry.handed_over:
+            user.sends = [s for s in user.sends if s.key != decision]
+
+
+def _merge(into: dict[str, object], changes: dict[str, object]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            into.pop(key, None)
+        else:
+            into[key] = value
+
+
+def _arrive(user: User, place: str, time_ms: int) -> None:
+    held = user.inside.setdefault(place, [0, time_ms])
+    held[0] += 1
+    held[1] = max(held[1], time_ms)
+
+
+def _leave(user: User, place: str) -> None:
+    held = user.inside.get(place)
+    if held is None:
+        return
+    held[0] -= 1
+    if held[0] <= 0:
+        del user.inside[place]

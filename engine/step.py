@@ -1,0 +1,164 @@
+"""The fold, in one screen: state', effects = step(state, inputs, now).
+
+Synchronous, deterministic, without I/O. Two stages: sensing (pings to transitions, timers) and judging (occasions to
+decisions and deliveries), with the people between them. Owns their order. Must not know where inputs come from or where
+effects go. Instants are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.edit import edit
+from engine.judge import Judge, Judged
+from engine.people import People
+from engine.sense import Counted, Moved, Sense, Transition
+from engine.site import read_site
+from engine.timers import Rang, Timers
+from engine.view import view_of
+from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged
+from geo.mistake import MistakesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.ports import Delivery, Ending
+    from engine.site import Site
+    from rules.facts import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Transitions, and devices that changed hands, in the order in which they are judged."""
+
+    items: list[Transition | Moved]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSite:
+    """From here on another version of the site is in force; `items` is what the edit did to those present."""
+
+    site: Site
+    edited: Edited
+    items: list[Transition | Moved]
+
+
+#: What the first stage hands to the second.
+Happening = Told | Rang | NewSite | Happened | UserChanged | Ended | Resent | Erased
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one step leaves behind. `counted` has one entry for each `Located` input, `fresh` one for each event.
+
+    `requests[i]` is the request, counted over all `Located` inputs, that caused `decisions[i]`; -1: none.
+    """
+
+    transitions: list[Transition] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    fresh: list[bool] = field(default_factory=list)
+    resent: list[tuple[str, int]] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    edited: Edited | None = None
+
+
+class Engine:
+    """The state, and the one way in which it changes."""
+
+    def __init__(self, site: Site, now_ms: int) -> None:
+        self.site = site
+        self.now_ms = now_ms
+        self.sense = Sense(view_of(site))
+        self.people = People(keep_ms=site.settings.keep.events_ms)
+        self.timers = Timers(site)
+        self.timers.start(now_ms)
+        self._judge = Judge(site, self.people)
+
+    def step(self, inputs: Sequence[Input], now_ms: int) -> Effects:
+        """Fire what is due by `now_ms`, then work the inputs in order."""
+        effects = Effects()
+        self.now_ms = now_ms
+        happenings = self._fire(now_ms)
+        happenings += [self._sense(item, now_ms, effects) for item in inputs]
+        judged = Judged()
+        for happening in happenings:
+            self._decide(happening, now_ms, judged, effects)
+        effects.decisions, effects.requests = judged.decisions, judged.requests
+        effects.deliveries, effects.endings = judged.deliveries, judged.endings
+        return effects
+
+    def next_due_ms(self) -> int | None:
+        """When the next timer may be due, by the machine's clock; None when none runs."""
+        due = [d for d in (self.sense.next_due_ms(), self.timers.next_due_ms()) if d is not None]
+        return min(due, default=None)
+
+    # -- the first stage -------------------------------------------------------------------------------------------
+
+    def _fire(self, now_ms: int) -> list[Happening]:
+        """The timers due by `now_ms`: those of devices up to each instant of a rule's timer, then that instant."""
+        happenings: list[Happening] = []
+        while True:
+            instant_ms = self.timers.next_due_ms()
+            if instant_ms is None or instant_ms > now_ms:
+                break
+            happenings.append(Told(self.sense.fire(instant_ms)))
+            rang = self.timers.ring(self.sense, now_ms)
+            if rang is not None:
+                happenings.append(rang)
+        happenings.append(Told(self.sense.fire(now_ms)))
+        return happenings
+
+    def _sense(self, item: Input, now_ms: int, effects: Effects) -> Happening:
+        match item:
+            case Located():
+                first = sum(len(c.accepted) for c in effects.counted)
+                told, counted = self.sense.located(item, now_ms, first)
+                effects.counted.append(counted)
+                return Told(told)
+            case Edited():
+                site, mistakes = read_site(item.files, previous=self.site)
+                if site is None:
+                    raise MistakesError(mistakes)
+                told = edit(self.sense, self.site, site, now_ms)
+                self.site = self.timers.site = site
+                self.timers.start(now_ms)
+                return NewSite(site, item, told)
+            case Erased():
+                self.sense.forget(item.user)
+                return item
+            case Happened() | UserChanged() | Ended() | Resent():
+                return item
+
+    # -- the second stage ------------------------------------------------------------------------------------------
+
+    def _decide(self, happening: Happening, now_ms: int, judged: Judged, effects: Effects) -> None:
+        judge, people = self._judge, self.people
+        match happening:
+            case Told():
+                effects.transitions += [t for t in happening.items if isinstance(t, Transition)]
+                judge.told(happening.items, judged)
+            case Rang():
+                judge.rang(happening, now_ms, judged)
+            case NewSite():
+                judge.site = happening.site
+                people.keep_ms = happening.site.settings.keep.events_ms
+                effects.edited = happening.edited
+                judge.cancel_stopped(now_ms, judged)
+                self._decide(Told(happening.items), now_ms, judged, effects)
+            case Happened():
+                effects.fresh.append(judge.happened(happening, now_ms, judged))
+            case UserChanged():
+                people.change(happening)
+            case Ended():
+                judge.ended(happening, now_ms, judged)
+            case Resent():
+                people.resent(happening, now_ms)
+                effects.resent.append((happening.key, now_ms + happening.ttl_ms))
+            case Erased():
+                judge.erase(happening.user, now_ms, judged)
+                effects.erased.append(happening.user)

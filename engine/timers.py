@@ -1,0 +1,115 @@
+"""The timers of rules: when a `timer` trigger rings, and who is concerned.
+
+Owns the queue of instants. Must not know how an occasion is judged. An instant rings once: the queue goes on from the last
+step's `now`, so one missed while the process was down rings at the first step after, if `max_event_age` allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules.windows import next_instant
+
+if TYPE_CHECKING:
+    from engine.sense import Sense
+    from engine.site import Site
+    from rules.model import Rule, Trigger
+    from rules.place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    """A timer's instant. `inside` has (user, device, place entered last) of each concerned, None: everybody."""
+
+    rule: Rule
+    trigger: Trigger
+    index: int
+    time_ms: int
+    inside: tuple[tuple[str, str | None, Place | None], ...] | None
+
+
+@dataclass(slots=True)
+class Timers:
+    """The next instant of each timer trigger, in each time zone of the places it watches."""
+
+    site: Site
+    _queue: list[tuple[int, str, int, str]] = field(default_factory=list)
+    _by_id: dict[tuple[str, int], tuple[Rule, Trigger]] = field(default_factory=dict)
+
+    def start(self, after_ms: int) -> None:
+        """Queue the first instants after `after_ms`, as at the start or after an edit of the site."""
+        self._queue.clear()
+        self._by_id.clear()
+        for rule, trigger in self.site.rules.timers:
+            key = (rule.id, rule.triggers.index(trigger))
+            self._by_id[key] = (rule, trigger)
+            for zone in self._zones(trigger):
+                self._queue.append((next_instant(trigger, after_ms, zone), *key, zone))
+        heapify(self._queue)
+
+    def next_due_ms(self) -> int | None:
+        """The next instant; None when no rule has a timer."""
+        return self._queue[0][0] if self._queue else None
+
+    def ring(self, sense: Sense, now_ms: int) -> Rang | None:
+        """The next instant due by `now_ms` with those concerned; None when there is none left."""
+        while self._queue and self._queue[0][0] <= now_ms:
+            time_ms, rule_id, index, zone = heappop(self._queue)
+            rule, trigger = self._by_id[rule_id, index]
+            heappush(self._queue, (next_instant(trigger, time_ms, zone), rule_id, index, zone))
+            if now_ms - time_ms > rule.max_event_age_ms:
+                continue
+            inside = None if trigger.inside is None else self._inside(sense, trigger, time_ms, zone)
+            return Rang(rule, trigger, index, time_ms, inside)
+        return None
+
+    def _zones(self, trigger: Trigger) -> list[str]:
+        """The time zones in which this timer rings: its own, or those of the places it watches."""
+        if trigger.timezone not in (None, "place"):
+            return [str(trigger.timezone)]
+        default = self.site.settings.timezone
+        if trigger.inside is None:
+            return [default]
+        return sorted({p.timezone or default for p in self.site.places.values() if trigger.inside.covers(p)})
+
+    def _inside(
+        self, sense: Sense, trigger: Trigger, time_ms: int, zone: str
+    ) -> tuple[tuple[str, str | None, Place | None], ...]:
+        """Who is in a place that the timer watches in this zone, each once, with the place entered last."""
+        own = trigger.timezone not in (None, "place")
+        default = self.site.settings.timezone
+        watched = {
+            n: p
+            for n, p in enumerate(sense.view.places)
+            if trigger.inside is not None
+            and trigger.inside.covers(p)
+            and (own or (p.timezone or default) == zone)
+        }
+        seen_ms = time_ms - trigger.seen_within_ms if trigger.seen_within_ms is not None else None
+        clock = sense.devices.columns["clock_ms"]
+        latest: dict[str, tuple[int, str, str, Place]] = {}
+        for slot, number, entered_ms in _present(sense, watched):
+            if entered_ms > time_ms or (seen_ms is not None and int(clock[slot]) < seen_ms):
+                continue
+            user, place = sense.devices.user_of(slot), watched[number]
+            entry = (entered_ms, place.id, sense.devices.names[slot], place)
+            if user not in latest or entry[:3] > latest[user][:3]:
+                latest[user] = entry
+        return tuple((user, entry[2], entry[3]) for user, entry in sorted(latest.items()))
+
+
+def _present(sense: Sense, watched: dict[int, Place]) -> list[tuple[int, int, int]]:
+    """(slot, place number, entered_ms) of each device in one of the places."""
+    fences = sense.view.fence_count
+    found = sense.devices.inside(np.array([n for n in watched if n < fences], np.int32))
+    zones = {n - fences for n in watched if n >= fences}
+    if zones:
+        for slot, signals in sense.signals.items():
+            for number, signal in signals.items():
+                if number in zones and signal.entered_ms is not None:
+                    found.append((slot, fences + number, signal.entered_ms))
+    return found
