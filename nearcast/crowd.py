@@ -42,9 +42,7 @@ _Rows = np.ndarray[Any, np.dtype[np.void]]
 _MEASURED = ("lat", "lng", "accuracy", "speed", "heading")
 _PING = np.dtype([("due", "i8"), ("time", "i8"), ("who", "i8"), *((name, "f8") for name in _MEASURED)])
 _SIGHTING = np.dtype([("due", "i8"), ("time", "i8"), ("who", "i8"), ("floor", "i8"), ("rssi", "i8")])
-_EVENT = np.dtype(
-    [("due", "i8"), ("time", "i8"), ("who", "i8"), ("floor", "i8"), ("item", "i8"), ("total", "i8")]
-)
+_EVENT = np.dtype([("due", "i8"), ("time", "i8"), ("who", "i8"), ("floor", "i8"), ("item", "i8"), ("total", "i8")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,7 @@ class Crowd:
     `gps_noise` scales the errors of position: 0 shows the true ways, with all other draws unchanged.
     """
 
-    def __init__(
-        self, seed: int, *, town: Town, start_ms: int, people: int = 2_000, gps_noise: float = 1.0
-    ) -> None:
+    def __init__(self, seed: int, *, town: Town, start_ms: int, people: int = 2_000, gps_noise: float = 1.0) -> None:
         ways, phones, owners = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
         self._town, self._noise, self._rng = town, gps_noise, phones
         self._ways = Ways(town, people, start_ms, ways)
@@ -95,9 +91,7 @@ class Crowd:
         pings, self._pings = _due(self._pings, until_ms)
         sightings, self._sightings = _due(self._sightings, until_ms)
         events, self._events = _due(self._events, until_ms)
-        return CrowdBatch(
-            self._ping_bodies(pings), self._sighting_bodies(sightings), self._event_bodies(events)
-        )
+        return CrowdBatch(self._ping_bodies(pings), self._sighting_bodies(sightings), self._event_bodies(events))
 
     # one tick of the world
 

@@ -88,9 +88,7 @@ class Ways:
         inside, walking, riding, shopping, elsewhere = groups
         self._station[:] = town.hub
         radius_m = town.radius_m[town.hub]
-        self._leg(
-            inside, Doing.STAND, self._around(inside, 0.0, 0.6 * radius_m), self._span(inside, 120, 900)
-        )
+        self._leg(inside, Doing.STAND, self._around(inside, 0.0, 0.6 * radius_m), self._span(inside, 120, 900))
         self._from[inside] = self._to[inside]
         self._from[walking] = self._to[walking] = self._beyond_the_border(walking, radius_m)
         self._to_station(walking)
