@@ -1,0 +1,241 @@
+"""The dispatcher: drives the outbox with the real channels, on the event loop.
+
+Owns the tasks of attempts, the timer for the next due instant, and what is told to the metrics. Must not know what the
+order, the pauses or the ends of deliveries are (`engine/delivery.py` does), nor how an end is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from engine.delivery import Over, Seen
+from engine.ports import Attempt, AttemptResult, DeliveryState, Ending, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from connectors.clock import Clock
+    from engine.delivery import Outbox, Start
+    from engine.ports import Channel, Delivery
+
+Verdict = Literal["ok", "quiet_hours", "withdrawn"]
+
+#: The timer looks again at least so often, since the wall clock may be set.
+_LONGEST_WAIT_S = 60.0
+_HELD_BACK: dict[Verdict, Seen] = {"quiet_hours": Seen.QUIET, "withdrawn": Seen.WITHDRAWN}
+
+
+class DeliveryMetrics(Protocol):
+    """What is counted of deliveries."""
+
+    def attempt(self, channel: str, result: AttemptResult) -> None:
+        """One attempt was made."""
+
+    def handoff(self, received_ms: int, handed_ms: int) -> None:
+        """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
+
+    def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:
+        """A delivery came to its end."""
+
+    def pending(self, channel: str, n: int) -> None:
+        """So many deliveries of the channel have not ended."""
+
+
+class Dispatcher:
+    """Makes the attempts that the outbox asks for. Lives on one event loop; no method may be called from elsewhere.
+
+    `recheck` is asked before each attempt. `ended` gets each end, to be journaled; it must not block. `before_attempt`
+    is awaited before each attempt of an `at_most_once` delivery and returns when that is durable; if it raises
+    `StoreError`, the attempt is not made and comes again after a pause. `broke` is told what a channel or a callback
+    raised: a mistake of ours, whose attempt counts as of unknown outcome. `others` serves all names that `channels`
+    lacks.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        *,
+        recheck: Callable[[Delivery], Verdict],
+        ended: Callable[[Delivery, Ending], None],
+        before_attempt: Callable[[Delivery, int], Awaitable[None]],
+        clock: Clock,
+        metrics: DeliveryMetrics,
+        broke: Callable[[BaseException], None],
+        others: Channel | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._channels = dict(channels)
+        self._others = others
+        self._recheck = recheck
+        self._ended = ended
+        self._before_attempt = before_attempt
+        self._clock = clock
+        self._metrics = metrics
+        self._broke = broke
+        self._tasks: dict[asyncio.Task[None], Start] = {}
+        self._recorded: set[str] = set()  # ended in the journal while an attempt was under way
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._stopping = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether no new attempt may start."""
+        return self._paused
+
+    def add(self, *deliveries: Delivery) -> None:
+        """Take in deliveries that were committed, and start what may start."""
+        now_ms = self._clock.now_ms()
+        names: set[str] = set()
+        for delivery in deliveries:
+            over = self._outbox.add(delivery, now_ms)
+            names.add(delivery.channel)
+            if over is not None:
+                self._finish(over)
+        self._tell(names)
+        self._pump()
+
+    def pause(self) -> None:
+        """The store cannot commit: no new attempt starts, nothing ends by time. Attempts that fly may land."""
+        self._paused = True
+        self._disarm()
+
+    def resume(self) -> None:
+        """The store commits again."""
+        self._paused = False
+        self._pump()
+
+    def cancel(self, *keys: str, why: str = "") -> None:
+        """Give up deliveries that have ended in the journal as `cancelled`: nothing is told to `ended`.
+
+        An attempt that is under way may still land; what it came to changes nothing.
+        """
+        now_ms = self._clock.now_ms()
+        for over in self._outbox.cancel(keys, now_ms, why):
+            self._count(over)
+        self._recorded.update(key for key in keys if key in self._outbox)
+        self._pump()
+
+    async def reload(
+        self, channels: Mapping[str, Channel], concurrency: Mapping[str, int], *, others: Channel | None = None
+    ) -> None:
+        """Put new channels in force at once, turned on; then close those that are gone, once their attempts landed."""
+        gone = {id(channel): channel for channel in (*self._channels.values(), self._others) if channel is not None}
+        for channel in (*channels.values(), others):
+            gone.pop(id(channel), None)
+        self._channels = dict(channels)
+        self._others = others
+        self._outbox.reload(concurrency, others=others is not None)
+        self._pump()
+        before = list(self._tasks)
+        if gone and before:
+            await asyncio.wait(before)
+        for channel in gone.values():
+            await channel.close()
+
+    async def stop(self, grace_s: float) -> None:
+        """Start nothing more, let attempts land for `grace_s` seconds, break off the others, close the channels.
+
+        What was broken off has not ended: it is tried again by the next process, or is `unknown` if at most once.
+        """
+        self._stopping = True
+        self._disarm()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=grace_s)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*list(self._tasks), return_exceptions=True)
+        for channel in {id(c): c for c in (*self._channels.values(), self._others) if c is not None}.values():
+            await channel.close()
+
+    def _pump(self) -> None:
+        """Start what is due, and set the timer for what is due next."""
+        self._disarm()
+        if self._paused or self._stopping:
+            return
+        loop = asyncio.get_running_loop()
+        due = self._outbox.due(self._clock.now_ms())
+        for start in due.starts:
+            task = loop.create_task(self._attempt(start))
+            self._tasks[task] = start
+            task.add_done_callback(self._landed)
+        for over in due.overs:
+            self._finish(over)
+        self._disarm()  # what `ended` did may have pumped
+        next_ms = self._outbox.next_due_ms()
+        if next_ms is not None:
+            wait_s = max(0.001, (next_ms - self._clock.now_ms()) / 1000)
+            self._timer = loop.call_later(min(wait_s, _LONGEST_WAIT_S), self._pump)
+
+    async def _attempt(self, start: Start) -> None:
+        """One attempt, from the last questions to its result."""
+        delivery = start.delivery
+        verdict: Verdict = "ok"
+        attempt: Attempt | None = None
+        if delivery.at_most_once:
+            try:
+                await self._before_attempt(delivery, start.number)
+            except StoreError as error:
+                attempt = Attempt(AttemptResult.RETRY, f"not made: {error}")
+        if attempt is None:
+            verdict = "withdrawn" if self._outbox.is_cancelled(delivery.key) else self._recheck(delivery)
+        if verdict != "ok":
+            over = self._outbox.hold_back(delivery.key, _HELD_BACK[verdict], self._clock.now_ms())
+        else:
+            attempt = attempt or await self._try(start)
+            over = self._outbox.result(delivery.key, attempt, self._clock.now_ms())
+        if over is not None:
+            self._finish(over)
+
+    async def _try(self, start: Start) -> Attempt:
+        delivery = start.delivery
+        channel = self._channels.get(delivery.channel, self._others)
+        if channel is None:  # a reload took it away between `due` and now
+            return Attempt(AttemptResult.RETRY, "the channel was removed")
+        attempt = await channel.attempt(delivery, start.number)
+        self._metrics.attempt(delivery.channel, attempt.result)
+        if start.number == 1 and delivery.received_ms is not None and attempt.handed_ms is not None:
+            self._metrics.handoff(delivery.received_ms, attempt.handed_ms)
+        return attempt
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        """After each attempt's task. One that raised must not leave its delivery flying for ever."""
+        start = self._tasks.pop(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            lost = Attempt(AttemptResult.UNKNOWN, f"we failed: {type(error).__name__}")
+            if start.delivery.key in self._outbox:
+                over = self._outbox.result(start.delivery.key, lost, self._clock.now_ms())
+                if over is not None:
+                    self._finish(over)
+            self._broke(error)
+        self._pump()
+
+    def _finish(self, over: Over) -> None:
+        key = over.ending.key
+        if key in self._recorded:
+            self._recorded.remove(key)
+            cancelled = Ending(key, DeliveryState.CANCELLED, over.ending.at_ms, over.ending.attempts)
+            self._count(Over(over.delivery, cancelled))
+        else:
+            self._count(over)
+            self._ended(over.delivery, over.ending)
+
+    def _count(self, over: Over) -> None:
+        delivery, ending = over.delivery, over.ending
+        self._metrics.ended(delivery.channel, ending.state, delivery.created_ms, ending.at_ms)
+        self._tell({delivery.channel})
+
+    def _tell(self, channels: Iterable[str]) -> None:
+        counts = self._outbox.counts()
+        for name in channels:
+            self._metrics.pending(name, counts.get(name, 0))
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,120 @@
+"""How decisions and messages are written out: lines of the API, of `--decisions`, and what a webhook receives.
+
+Owns those JSON shapes and the order of their keys. Must not know who reads them. Instants go out as RFC 3339.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.ids import instant
+
+if TYPE_CHECKING:
+    from engine.sense import Transition
+    from rules.facts import Decision, Message, Occasion
+
+
+def to_json(value: Any) -> bytes:
+    """JSON on one line. Sets become sorted lists, NaN becomes null, what JSON does not know becomes text.
+
+    >>> to_json({"tags": frozenset({"b", "a"})})
+    b'{"tags":["a","b"]}'
+    """
+    return orjson.dumps(value, default=_plain)
+
+
+def decision_line(decision: Decision) -> dict[str, Any]:
+    """A decision as the API and `--decisions` give it."""
+    occasion = decision.occasion
+    return {
+        "key": decision.key,
+        "rule": decision.rule,
+        "rule_version": decision.rule_version,
+        "user": decision.user,
+        "device": occasion.device,
+        "place": None if occasion.place is None else occasion.place.id,
+        "occasion": _occasion(occasion),
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value,
+        "clause": decision.clause,
+        "values": decision.values,
+        "time": instant(decision.time_ms),
+    }
+
+
+def message_line(key: str, message: Message) -> dict[str, Any]:
+    """A message as an app in the foreground gets it in the answer to `?wait`. `key` is the delivery's."""
+    return {
+        "key": key,
+        "channel": message.channel,
+        "title": message.title,
+        "body": message.body,
+        "data": message.data,
+        "ttl_s": message.ttl_ms // 1000,
+        "collapse_key": message.collapse_key,
+    }
+
+
+def delivery_body(key: str, decision: Decision, message: Message) -> bytes:
+    """What is handed over: the body of the webhook, and the line in a file. `key` is the delivery's."""
+    occasion = decision.occasion
+    place = occasion.place
+    return to_json(
+        {
+            "type": "nearcast.push",
+            "id": key,
+            "time": instant(decision.time_ms),
+            "data": {
+                "rule": decision.rule,
+                "rule_version": decision.rule_version,
+                "user": decision.user,
+                "device": occasion.device,
+                "channel": message.channel,
+                "title": message.title,
+                "body": message.body,
+                "locale": message.locale,
+                "ttl_s": message.ttl_ms // 1000,
+                "collapse_key": message.collapse_key,
+                "place": None if place is None else {"id": place.id, "name": place.name},
+                "occasion": _occasion(occasion),
+                "data": message.data,
+            },
+        }
+    )
+
+
+def message_of(body: bytes) -> dict[str, Any]:
+    """The line of `message_line`, taken from a stored delivery's body. Raises `ValueError` when it is none of ours."""
+    whole = orjson.loads(body)
+    data = whole["data"]
+    return {
+        "key": whole["id"],
+        **{name: data[name] for name in ("channel", "title", "body", "data", "ttl_s", "collapse_key")},
+    }
+
+
+def transition_line(told: Transition) -> dict[str, Any]:
+    """A transition as `--transitions` gives it."""
+    return {
+        "id": told.id,
+        "episode": told.episode or None,
+        "device": told.device,
+        "user": told.user,
+        "place": told.place.id,
+        "kind": told.kind.value,
+        "time": instant(told.time_ms),
+        "cause": told.cause,
+    }
+
+
+def _occasion(occasion: Occasion) -> dict[str, Any]:
+    return {"kind": occasion.kind_name, "id": occasion.id, "time": instant(occasion.time_ms)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return sorted(value) if isinstance(value, Set) else str(value)
