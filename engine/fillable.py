@@ -1,0 +1,74 @@
+"""Texts of the settings in which `${NAME}` stands for a variable of the environment: keys, secrets, addresses, paths.
+
+Owns what each of them must be once it is filled in. Must not read the environment, and never shows a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from rules.scalars import Text
+
+if TYPE_CHECKING:
+    from rules.reader import Node
+    from rules.shapes import Desk
+
+VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Fillable(Text):
+    """A text in which `${NAME}` stands for an environment variable. `kind`: what it must be, filled in."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(most=4_096)
+        self.kind = kind
+
+    def read(self, node: Node, desk: Desk) -> str | None:
+        text = super().read(node, desk)
+        if text is None:
+            return None
+        if VARIABLE.search(text):
+            desk.note("variable", node, text)
+        elif "${" in text:
+            desk.wrong(node, "holds `${` without a name and `}`", "write `${NAME}`", got=hidden(text))
+            return None
+        elif fault := fault_of(self.kind, text):
+            desk.wrong(node, *fault)
+            return None
+        return text
+
+
+def fault_of(kind: str, text: str) -> tuple[str, str] | None:
+    """What is wrong with a filled-in text of a kind (`key secret url path`), and how to mend it. Never shows it.
+
+    >>> fault_of("secret", "whsec_c2VjcmV0"), fault_of("key", "a b")
+    (None, ('holds a space or a character that no header may hold', 'use letters and digits'))
+    """
+    if not text.strip():
+        return "is empty", "write something or take it out"
+    if kind == "key" and not re.fullmatch(r"[!-~]+", text):
+        return "holds a space or a character that no header may hold", "use letters and digits"
+    if kind == "secret":
+        try:
+            if not b64decode(text.removeprefix("whsec_"), validate=True):
+                raise Base64Error
+        except (Base64Error, ValueError):
+            return "needs a secret in base64", "write `whsec_` and what `openssl rand -base64 32` prints"
+    if kind == "url":
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or re.search(r"\s", text):
+            return "needs an address such as `https://example.com/push`", "begin it with `https://` or `http://`"
+    return None
+
+
+def hidden(text: str) -> str:
+    """A value that may be secret, as messages show it."""
+    return f"{text[:6]}..." if len(text) > 12 else "..."

@@ -1,0 +1,118 @@
+"""The settings of a site: `nearcast.yaml` as values, with every default.
+
+Owns what can be set and what it is when it is not. How it is written is `engine/settings_file.py`'s. Must not read the
+environment: `${NAME}` stays as it is until `resolve_env` is given one. Durations in milliseconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from engine.detection import Detection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS_FILE = "nearcast.yaml"
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The bearer keys. An ingest key may be inside an app, and so is public; an admin key may do everything."""
+
+    ingest: tuple[str, ...] = field(default=(), repr=False)
+    admin: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PingLimits:
+    """What of a ping, a request and a device is too much. `max_rate_per_device` is pings a second, None: no limit."""
+
+    max_age_ms: int = _DAY_MS
+    max_ahead_ms: int = 60_000
+    max_body_bytes: int = 1 << 20
+    max_batch: int = 10_000
+    max_rate_per_device: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long the store keeps what."""
+
+    pings_ms: int = 7 * _DAY_MS
+    events_ms: int = 365 * _DAY_MS
+    decisions_ms: int = 90 * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """A channel that posts, signed with each of `secrets` (Standard Webhooks)."""
+
+    name: str
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    timeout_ms: int = 5_000
+    concurrency: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """A channel that appends lines to a file. `path` is relative to the site's folder."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """A channel that prints."""
+
+    name: str
+
+
+ChannelSettings = WebhookSettings | FileSettings | ConsoleSettings
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Variable:
+    """A value in the file that names environment variables: its path, and where it stands."""
+
+    path: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. Secrets are in no repr.
+
+    `store` is a path relative to the site's folder. `channels` are by name, in the file's order; with none,
+    messages are only printed. `variables` are the values that `resolve_env` has to fill.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    keys: Keys = Keys()
+    timezone: str = "UTC"
+    store: str = "var/nearcast.db"
+    detection: Detection = field(default_factory=Detection)
+    ping: PingLimits = PingLimits()
+    keep: Keep = Keep()
+    channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
+    max_rules: int = 200
+    test_users: frozenset[str] = frozenset()
+    log_level: LogLevel = LogLevel.INFO
+    variables: tuple[Variable, ...] = field(default=(), compare=False, repr=False)

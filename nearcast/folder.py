@@ -1,0 +1,102 @@
+"""A site's folder on disk, as the bytes of its files.
+
+Owns which files belong to a site, how large they may be, and what is said of files that are lying about. Must not know
+what is in them. Reads the disk; writes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearcast.fault import InputFaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: The one file at the top of a site.
+SETTINGS_FILE = "nearcast.yaml"
+#: The folders of a site, and how the files in them end.
+SUFFIXES = {"fences": ".geojson", "beacons": ".yaml", "rules": ".yaml", "templates": ".yaml"}
+#: No single map is larger; what is comes from a mistake, and would fill the memory. YAML is read far more slowly.
+FENCES_BYTES_MAX = 256 << 20
+YAML_BYTES_MAX = 8 << 20
+#: A site is kept whole in its store, where one value holds at most 1 GB.
+SITE_BYTES_MAX = 512 << 20
+
+_NOT_OURS = frozenset({"var", "recordings", "README.md", "LICENSE"})
+
+
+class FolderError(InputFaultError):
+    """The folder cannot be read as a site: missing, not a folder, unreadable, too large. One line, with the mend."""
+
+
+def read_folder(path: Path | str, *, warn: Callable[[str], None] | None = None) -> dict[str, bytes]:
+    """The files of the site at `path`: paths inside it (with `/`), sorted, and their bytes.
+
+    `var/` and hidden files are left alone. `warn` gets one line for each other file that will not be read. Raises
+    `FolderError`.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise FolderError(f"there is no site at `{root}`, name the folder that holds `{SETTINGS_FILE}` and `rules/`")
+    if not root.is_dir():
+        raise FolderError(f"a site is a folder, got the file `{root}`, name the folder it stands in")
+    files: dict[str, bytes] = {}
+    total = 0
+    try:
+        for name, file in sorted(_members(root, warn or (lambda _: None))):
+            files[name] = _read(file, name)
+            total += len(files[name])
+            if total > SITE_BYTES_MAX:
+                raise FolderError(
+                    f"the site at `{root}` is larger than {SITE_BYTES_MAX >> 20} MiB, take out what is not used"
+                )
+    except OSError as error:
+        raise FolderError(
+            f"the site at `{root}` cannot be read: {error.strerror or error}, got `{error.filename}`, mend its rights"
+        ) from error
+    return files
+
+
+def _members(root: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
+    for entry in root.iterdir():
+        name = entry.name
+        if name.startswith(".") or name in _NOT_OURS:
+            continue
+        if entry.is_dir():
+            if name in SUFFIXES:
+                yield from _members_of(entry, warn)
+            else:
+                warn(f"{name}/ is no folder of a site and is not read, known are {_listed(SUFFIXES)}")
+        elif name == SETTINGS_FILE:
+            yield name, entry
+        else:
+            warn(f"{name} is not read, the settings are in `{SETTINGS_FILE}`, all else in {_listed(SUFFIXES)}")
+
+
+def _members_of(folder: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
+    suffix = SUFFIXES[folder.name]
+    for entry in folder.iterdir():
+        name = f"{folder.name}/{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            warn(f"{name}/ is not read, move its files up into {folder.name}/")
+        elif entry.suffix == suffix:
+            yield name, entry
+        else:
+            warn(f"{name} is not read, let its name end in `{suffix}`")
+
+
+def _read(file: Path, name: str) -> bytes:
+    limit = FENCES_BYTES_MAX if file.suffix == ".geojson" else YAML_BYTES_MAX
+    with file.open("rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise FolderError(f"{name} is larger than {limit >> 20} MiB, split it into several files")
+    return data
+
+
+def _listed(names: dict[str, str]) -> str:
+    return ", ".join(f"`{name}/`" for name in names)
