@@ -5,6 +5,7 @@ Owns putting a draft and the map's index together, and keeping the map when only
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,8 @@ def read_site(
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
     `files` are by path, seen from the site's folder; files that are none of a site's are left alone, and no file at
-    all is a site without places or rules. `progress` is told the share of the map that is built. `previous` lends its map
-    when its fences are the same.
+    all is a site without places or rules. `progress` is told the share of the map that is built. `previous` lends its
+    map when its fences are the same.
 
     >>> read_site({})[0].fences
     ()
@@ -61,13 +62,10 @@ def read_site(
     if draft is None:
         return None, mistakes
     shapes = [fence.shape for fence in draft.fences]
-    same = (
-        previous is not None
-        and all(a is b for a, b in zip(draft.fences, previous.draft.fences, strict=False))
-        and len(draft.fences) == len(previous.draft.fences)
-    )
-    index = previous.index if same and previous is not None else FenceIndex.build(shapes, progress=progress)
-    borders = previous.borders if same and previous is not None else Borders.build(shapes)
+    if previous is not None and _same_map(draft, previous.draft):
+        index, borders = previous.index, previous.borders
+    else:
+        index, borders = FenceIndex.build(shapes, progress=progress), Borders.build(shapes)
     return Site(
         version=draft.version,
         files=draft.files,
@@ -80,3 +78,8 @@ def read_site(
         borders=borders,
         draft=draft,
     ), []
+
+
+def _same_map(one: Draft, other: Draft) -> bool:
+    """True if both have the very same fences, in the same order."""
+    return len(one.fences) == len(other.fences) and all(map(operator.is_, one.fences, other.fences))

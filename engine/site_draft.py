@@ -1,7 +1,7 @@
 """A site read and judged from its files' bytes, without the index that makes it run.
 
-Owns what the files must be together: ids unique over fences and zones, `inside` a fence, rules on places and channels that
-there are. All mistakes of all files come out at once. Must not know the disk.
+Owns what the files must be together: ids unique over fences and zones, `inside` a fence, rules on places and channels
+that there are. All mistakes of all files come out at once. Must not know the disk.
 """
 
 from __future__ import annotations
