@@ -1,0 +1,315 @@
+"""The audience of a rule: clauses over what is known of a user, in three-valued logic.
+
+Owns what each clause means: True, False, or None where it cannot be told. Nothing that cannot be told is ever sent.
+Must not know how clauses are written in a file. Values of users come from outside: any JSON, never trusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rules.facts import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.facts import User
+    from rules.place import Place, PlaceRef
+
+Truth = bool | None
+
+
+@dataclass(slots=True)
+class View:
+    """What clauses look at. `values` gathers what they saw.
+
+    With `given`, every consent counts as given; with `consents_only`, whatever is not a consent cannot be told.
+    """
+
+    user: User
+    now_ms: int
+    place: Place | None
+    places: Mapping[str, Place]
+    given: bool = False
+    consents_only: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Clause(Protocol):
+    """One condition. `blame` is the path of the clause that made a verdict what it is."""
+
+    def judge(self, view: View) -> Truth:
+        """True, False, or None where it cannot be told."""
+
+    def blame(self, view: View, verdict: Truth) -> str:
+        """The path of the first clause that made `judge` give `verdict`."""
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True if all are, False if one is."""
+
+    clauses: tuple[Clause, ...]
+
+    def judge(self, view: View) -> Truth:
+        verdict: Truth = True
+        for clause in self.clauses:
+            found = clause.judge(view)
+            if found is False:
+                return False
+            if found is None:
+                verdict = None
+        return verdict
+
+    def blame(self, view: View, verdict: Truth) -> str:
+        return _first(self.clauses, view, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """True if one is, False if none is."""
+
+    clauses: tuple[Clause, ...]
+
+    def judge(self, view: View) -> Truth:
+        verdict: Truth = False
+        for clause in self.clauses:
+            found = clause.judge(view)
+            if found is True:
+                return True
+            if found is None:
+                verdict = None
+        return verdict
+
+    def blame(self, view: View, verdict: Truth) -> str:
+        return _first(self.clauses, view, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite; what cannot be told stays so."""
+
+    clause: Clause
+
+    def judge(self, view: View) -> Truth:
+        found = self.clause.judge(view)
+        return None if found is None else not found
+
+    def blame(self, view: View, verdict: Truth) -> str:
+        return self.clause.blame(view, None if verdict is None else not verdict)
+
+
+def _first(clauses: tuple[Clause, ...], view: View, verdict: Truth) -> str:
+    for clause in clauses:
+        if clause.judge(view) is verdict:
+            return clause.blame(view, verdict)
+    return clauses[0].blame(view, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A clause without clauses in it; `path` is where it stands, such as `audience.all[1].attribute`."""
+
+    path: str
+
+    def blame(self, view: View, verdict: Truth) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Consent(Leaf):
+    """The user has given this consent. No record is not given."""
+
+    purpose: str
+
+    def judge(self, view: View) -> Truth:
+        found = view.user.consent.get(self.purpose)
+        view.values[f"consent.{self.purpose}"] = found
+        return view.given or found is True
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Leaf):
+    """An attribute of the user is there, is one of some values, lies between two numbers. All that is asked must hold.
+
+    Of a list, one element must. A missing attribute cannot be told, except whether it exists; nor can a text be
+    compared with a number's bounds. `1` is `1.0`, but `true` is not `1`, and `"1"` is neither.
+    """
+
+    name: str
+    values: tuple[Any, ...] | None = None
+    least: float | None = None
+    most: float | None = None
+    exists: bool | None = None
+
+    def judge(self, view: View) -> Truth:
+        if view.consents_only:
+            return None
+        found = attribute(view.user.attributes, self.name)
+        view.values[f"attribute.{self.name}"] = found
+        if self.exists is False:
+            return found is None
+        if found is None:
+            return False if self.exists else None
+        if isinstance(found, list):
+            verdict: Truth = False
+            for element in found:
+                one = self._holds(element)
+                if one is True:
+                    return True
+                if one is None:
+                    verdict = None
+            return verdict if found else self._asks_nothing
+        return self._holds(found)
+
+    @property
+    def _asks_nothing(self) -> bool:
+        return self.values is None and self.least is None and self.most is None
+
+    def _holds(self, found: Any) -> Truth:
+        if self.values is not None and not any(same(found, value) for value in self.values):
+            return False
+        if self.least is None and self.most is None:
+            return True
+        if isinstance(found, bool) or not isinstance(found, int | float) or found != found:
+            return None
+        return (self.least is None or found >= self.least) and (self.most is None or found <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside(Leaf):
+    """One of the user's devices is in such a place now."""
+
+    ref: PlaceRef
+
+    def judge(self, view: View) -> Truth:
+        if view.consents_only:
+            return None
+        found = any(held[0] > 0 and covers(self.ref, place, view) for place, held in view.user.inside.items())
+        view.values[f"inside.{self.ref}"] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class EventCount(Leaf):
+    """How often an event of a type came within a time: from `least` to `most`."""
+
+    type: str
+    within_ms: int | None
+    least: int = 0
+    most: int | None = None
+
+    def judge(self, view: View) -> Truth:
+        if view.consents_only:
+            return None
+        since = -1 if self.within_ms is None else view.now_ms - self.within_ms
+        count = sum(1 for time_ms, kind in view.user.events if time_ms > since and kind == self.type)
+        view.values[f"event_count.{self.type}"] = count
+        return self.least <= count and (self.most is None or count <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Visits(Leaf):
+    """How often the user entered such a place within a time. `ref` None means the occasion's own place."""
+
+    ref: PlaceRef | None
+    within_ms: int | None
+    least: int = 0
+    most: int | None = None
+
+    def judge(self, view: View) -> Truth:
+        if view.consents_only or (self.ref is None and view.place is None):
+            return None
+        since = -1 if self.within_ms is None else view.now_ms - self.within_ms
+        count = sum(1 for time_ms, place in view.user.visits if time_ms > since and self._means(place, view))
+        view.values[f"visits.{self.ref or 'same'}"] = count
+        return self.least <= count and (self.most is None or count <= self.most)
+
+    def _means(self, place: str, view: View) -> bool:
+        if self.ref is None:
+            return view.place is not None and place == view.place.id
+        return covers(self.ref, place, view)
+
+
+@dataclass(frozen=True, slots=True)
+class UserIn(Leaf):
+    """The user is one of these."""
+
+    ids: frozenset[str]
+
+    def judge(self, view: View) -> Truth:
+        if view.consents_only:
+            return None
+        view.values["user"] = view.user.id
+        return view.user.id in self.ids
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why an audience refuses: the reason and the path of the clause, or (None, None) where it does not."""
+
+    reason: Reason | None = None
+    clause: str | None = None
+
+
+_MEANT = Verdict()
+
+
+def judge(audience: Clause, view: View) -> Verdict:
+    """Whether the user is meant.
+
+    False with every consent taken as given is `audience`; else False is `consent`; else None is `unknown`.
+    """
+    view.given = True
+    supposed = audience.judge(view)
+    if supposed is False:
+        return Verdict(Reason.AUDIENCE, audience.blame(view, False))
+    view.given = False
+    found = audience.judge(view)
+    if found is True:
+        return _MEANT
+    return Verdict(Reason.UNKNOWN if found is None else Reason.CONSENT, audience.blame(view, found))
+
+
+def withdrawn(audience: Clause, user: User) -> bool:
+    """True if the consents alone, as they are now, shut the user out, whatever else is true of them."""
+    view = View(user, 0, None, {}, consents_only=True)
+    return audience.judge(view) is False
+
+
+def same(found: Any, value: Any) -> bool:
+    """True if two scalars are the same value of the same kind.
+
+    >>> same(1, 1.0), same(True, 1), same("1", 1)
+    (True, False, False)
+    """
+    if isinstance(found, bool) or isinstance(value, bool):
+        return found is value
+    if isinstance(found, int | float) and isinstance(value, int | float):
+        return found == value
+    return isinstance(found, str) and isinstance(value, str) and found == value
+
+
+def attribute(attributes: Mapping[str, Any], path: str) -> Any:
+    """The value under a name, or under a dotted path into nested objects; None where there is none.
+
+    >>> attribute({"home": {"city": "Tokyo"}}, "home.city")
+    'Tokyo'
+    """
+    if path in attributes:
+        return attributes[path]
+    found: Any = attributes
+    for part in path.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+def covers(ref: PlaceRef, place_id: str, view: View) -> bool:
+    """True if a reference means the place of this id."""
+    if ref.id is not None:
+        return ref.id == place_id
+    place = view.places.get(place_id)
+    return place is not None and ref.covers(place)

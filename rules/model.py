@@ -1,0 +1,149 @@
+"""A rule as it was read: frozen, complete, without any trace of YAML.
+
+Owns what a rule consists of. Must not know how it is written or how it is judged.
+Durations and instants are milliseconds, distances metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from rules.facts import Kind
+from rules.limits import Limits
+from rules.windows import EVERY_DAY, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from rules.audience import Clause
+    from rules.place import Place, PlaceRef
+    from rules.texts import Template, Text
+    from rules.windows import Active, QuietHours
+
+MAX_EVENT_AGE_MS: Final = 15 * 60_000
+TTL_MS: Final = 60 * 60_000
+TRANSITIONS: Final = frozenset({Kind.ENTERED, Kind.DWELLED, Kind.EXITED, Kind.CROSSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One thing that makes a rule act.
+
+    A transition has `place` (None: any) and, for `dwelled`, `dwell_ms`. An event has `event_type` and `where`: pairs
+    of a path in the event and the values it may have. A timer has `days`, `at_ms`, `timezone` (None: the places'
+    own), `inside` and `seen_within_ms`. `index` is its place in the rule's list.
+    """
+
+    kind: Kind
+    index: int = 0
+    place: PlaceRef | None = None
+    dwell_ms: int | None = None
+    event_type: str | None = None
+    where: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    days: frozenset[int] = EVERY_DAY
+    at_ms: int = 0
+    timezone: str | None = None
+    inside: PlaceRef | None = None
+    seen_within_ms: int | None = None
+
+    def meets(self, place: Place) -> bool:
+        """True if a transition at `place` is one of this trigger's."""
+        return self.place is None or self.place.covers(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One message on one channel. `template` names a template; `own` holds texts written in the rule itself.
+    `delivery` None means the rule's."""
+
+    channel: str
+    template: str | None = None
+    own: Template | None = None
+    ttl_ms: int = TTL_MS
+    collapse_key: Text | None = None
+    data: Mapping[str, Text | bool | int | float] = field(default_factory=dict)
+    delivery: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One of a rule's own tests: what is given, and what must come of it (a reason, or `none`: no decision).
+
+    `kind` and `place` (an id) or `event_type` and `data` say what happens `at`; a local time is told in the place's
+    zone. `late_ms` is how much later it is decided. `line` and `column` say where the test stands.
+    """
+
+    kind: Kind
+    at: int | datetime
+    then: str
+    user: str
+    place: str | None = None
+    dwell_ms: int | None = None
+    event_type: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    consent: frozenset[str] = frozenset()
+    locale: str | None = None
+    timezone: str | None = None
+    inside: tuple[str, ...] = ()
+    late_ms: int = 0
+    accuracy_m: float | None = 0.0
+    mocked: bool = False
+    events: tuple[tuple[str, int | datetime], ...] = ()
+    visits: tuple[tuple[str, int | datetime], ...] = ()
+    sent: tuple[Sent, ...] = ()
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message sent before, given in a test: when, by which rule (None: this one), at which place, with which tags."""
+
+    at: int | datetime
+    rule: str | None = None
+    place: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `version` names its content and that of its templates; `file` and `line` say where it is written."""
+
+    id: str
+    triggers: tuple[Trigger, ...]
+    actions: tuple[Action, ...]
+    state: str = "draft"
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    max_event_age_ms: int = MAX_EVENT_AGE_MS
+    schedule: Schedule = field(default_factory=Schedule)
+    active: Active | None = None
+    audience: Clause | None = None
+    limits: Limits = field(default_factory=Limits)
+    quiet_hours: QuietHours | None = None
+    max_accuracy_m: float | None = None
+    mocked: str = "suppress"
+    initial: str = "suppress"
+    delivery: str = "at_least_once"
+    tests: tuple[Case, ...] = ()
+    version: str = ""
+    file: str = ""
+    line: int = 0
+
+    @property
+    def initial_fire(self) -> bool:
+        """True if it acts on an `entered` that an edit of the places caused."""
+        return self.initial == "fire"
+
+    @property
+    def acts(self) -> bool:
+        """True if its state lets it decide."""
+        return self.state in ("live", "test")
+
+    @property
+    def test(self) -> bool:
+        """True if it sends to test users only."""
+        return self.state == "test"

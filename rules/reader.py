@@ -1,0 +1,291 @@
+"""YAML 1.2 files as trees of nodes that know where they stand.
+
+Owns what is YAML to us: mappings, lists, and the scalars of the YAML 1.2 core schema, so that `17:00`, `no` and `on`
+stay text. Anchors, tags, duplicate keys and deep nesting are mistakes. Must not know what any key means.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from geo.mistake import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ruamel.yaml.events import Event
+
+FILE_BYTES_MAX: Final = 1 << 20
+DEPTH_MAX: Final = 24
+NODES_MAX: Final = 100_000
+
+Scalar = None | bool | int | float | str
+
+_INT = re.compile(r"[-+]?[0-9]{1,18}")
+_BASE = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,400}|[0-9]{1,400}(?:\.[0-9]{0,400})?)(?:[eE][-+]?[0-9]{1,4})?")
+_WORDS: dict[str, Scalar] = {"": None, "~": None}
+_WORDS |= dict.fromkeys(("null", "Null", "NULL"))
+_WORDS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
+# The parser itself stumbles over some broken input, such as an escape beyond Unicode: that is the file's fault.
+_STUMBLES = (ValueError, LookupError, ArithmeticError, AttributeError, TypeError, AssertionError, RecursionError)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Node:
+    """One mapping, list or scalar of a file, and where it stands.
+
+    `value` is a dict of nodes, a list of nodes, or a scalar; `text` is the scalar as written. `line` and `column`
+    count from 1; `key_line` and `key_column` are those of its key in a mapping, else its own. `name` is its key or
+    index, `parent` the node it stands in.
+    """
+
+    __slots__ = ("column", "file", "key_column", "key_line", "line", "name", "parent", "text", "value")
+
+    def __init__(self, value: Any, *, text: str, file: str, line: int, column: int) -> None:
+        self.value: Any = value
+        self.text = text
+        self.file = file
+        self.line = self.key_line = line
+        self.column = self.key_column = column
+        self.name: str | int = ""
+        self.parent: Node | None = None
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.value, dict)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.value, list)
+
+    @property
+    def is_scalar(self) -> bool:
+        return not isinstance(self.value, dict | list)
+
+    @property
+    def path(self) -> str:
+        """Its place in the document, such as `limits.caps[0].per`; "" for the document itself."""
+        if self.parent is None:
+            return ""
+        before = self.parent.path
+        if isinstance(self.name, int):
+            return f"{before}[{self.name}]"
+        return f"{before}.{self.name}" if before else self.name
+
+    @property
+    def shown(self) -> str:
+        """What came, for a message: the scalar as written, else what it is."""
+        if self.is_mapping:
+            return "a mapping" if self.value else "{}"
+        if self.is_list:
+            return "a list" if self.value else "[]"
+        return self.text if self.value is not None or self.text else "nothing"
+
+    def get(self, name: str) -> Node | None:
+        """The node under a key, or None."""
+        return self.value.get(name) if isinstance(self.value, dict) else None
+
+    def plain(self) -> Any:
+        """The tree as dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {k: n.plain() for k, n in self.value.items()}
+        return [n.plain() for n in self.value] if isinstance(self.value, list) else self.value
+
+    def walk(self) -> Iterator[Node]:
+        """The node and all below it, in order."""
+        yield self
+        below = self.value.values() if isinstance(self.value, dict) else self.value if self.is_list else ()
+        for node in below:
+            yield from node.walk()
+
+
+class _RefusedError(Exception):
+    """Reading cannot go on: what follows has no meaning."""
+
+
+class _Builder:
+    """Builds the trees from the parser's events, one level of a stack for each open mapping or list."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.mistakes: list[Mistake] = []
+        self.documents: list[Node] = []
+        self.open: list[Node] = []
+        self.keys: list[Node | None] = []
+        self.nodes = 0
+
+    def wrong(self, line: int, column: int, what: str, got: str | None = None, mend: str = "") -> None:
+        self.mistakes.append(Mistake(self.file, line, column, what, got, mend))
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, DocumentStartEvent):
+            self.open, self.keys = [], []
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            self.open.pop()
+            self.keys.pop()
+        elif isinstance(event, AliasEvent):
+            mark = event.start_mark
+            what = "aliases are not allowed"
+            self.wrong(mark.line + 1, mark.column + 1, what, f"*{event.anchor}", "write the value out")
+            self.place(self.node(event, None, ""))
+        elif isinstance(event, ScalarEvent):
+            self.check(event)
+            self.place(self.node(event, self.scalar(event), event.value))
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+            self.check(event)
+            node = self.node(event, {} if isinstance(event, MappingStartEvent) else [], "")
+            self.place(node)
+            self.open.append(node)
+            self.keys.append(None)
+            if len(self.open) > DEPTH_MAX:
+                self.wrong(node.line, node.column, f"nested more than {DEPTH_MAX} levels deep")
+                raise _RefusedError
+
+    def node(self, event: Event, value: Any, text: str) -> Node:
+        mark = event.start_mark
+        self.nodes += 1
+        if self.nodes > NODES_MAX:
+            mend = "split the file"
+            self.wrong(mark.line + 1, mark.column + 1, f"more than {NODES_MAX:,} values in one file", None, mend)
+            raise _RefusedError
+        return Node(value, text=text, file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+    def check(self, event: Any) -> None:
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        if event.anchor is not None:
+            self.wrong(line, column, "anchors are not allowed", f"&{event.anchor}", "write the value out each time")
+        if event.tag is not None:
+            self.wrong(line, column, "tags are not allowed", str(event.tag), "remove it, put text in quotes")
+
+    def scalar(self, event: Any) -> Scalar:
+        text: str = event.value
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        if _SURROGATE.search(text):
+            self.wrong(line, column, "holds half of a surrogate pair", None, "write the character itself")
+            return ""
+        if event.style is not None:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INT.fullmatch(text):
+            return int(text)
+        if _BASE.fullmatch(text):
+            return int(text, 0)
+        if _FLOAT.fullmatch(text):
+            number = float(text)
+            if number in (float("inf"), float("-inf")) or text.lstrip("+-").isdigit():
+                self.wrong(line, column, "the number is too large", text, "put it in quotes if it is a text")
+                return 0
+            return number
+        return text
+
+    def place(self, node: Node) -> None:
+        """Put a node where it belongs: under the waiting key, as the next key, in the list, or as a document."""
+        if not self.open:
+            if node.value is not None or node.text:
+                self.documents.append(node)
+            return
+        parent, key = self.open[-1], self.keys[-1]
+        node.parent = parent
+        if isinstance(parent.value, list):
+            node.name = len(parent.value)
+            parent.value.append(node)
+        elif key is None:
+            if not node.is_scalar:
+                self.wrong(node.line, node.column, "a key must be a text", None, "write `key: value`")
+            self.keys[-1] = node
+        else:
+            self.keys[-1] = None
+            node.name, node.key_line, node.key_column = key.text, key.line, key.column
+            if not key.is_scalar:
+                return
+            first = parent.value.get(key.text)
+            if first is not None:
+                what, mend = "duplicate key", f"it is already on line {first.key_line}"
+                self.wrong(key.line, key.column, what, key.text, mend)
+                return
+            parent.value[key.text] = node
+
+
+def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mistake]]:
+    """The documents of a YAML file, and all mistakes that make it unreadable or ambiguous. Empty documents are left out.
+
+    A file may have at most 1 MiB, 24 levels and 100,000 values. `file` is the name that mistakes show.
+
+    >>> documents, mistakes = read_documents("at: 17:00\\nat: no", file="a.yaml")
+    >>> documents[0].plain(), str(mistakes[0])
+    ({'at': '17:00'}, 'a.yaml:2:1: duplicate key, got `at`, it is already on line 1')
+    """
+    builder = _Builder(file)
+    decoded = _decode(text, builder)
+    if decoded is None:
+        return [], builder.mistakes
+    try:
+        for event in YAML(typ="safe", pure=True).parse(io.StringIO(decoded)):
+            builder.take(event)
+    except _RefusedError:
+        pass
+    except MarkedYAMLError as error:
+        _syntax(error, builder)
+    except ReaderError as error:
+        line, column = _position(decoded, error.position)
+        builder.wrong(line, column, f"holds the control character U+{error.character:04X}", None, "remove it")
+    except (YAMLError, *_STUMBLES) as error:
+        builder.wrong(1, 1, f"is not YAML: {str(error) or type(error).__name__}".splitlines()[0])
+    return builder.documents, sorted(builder.mistakes)
+
+
+def _decode(text: str | bytes, builder: _Builder) -> str | None:
+    size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+    if size > FILE_BYTES_MAX:
+        builder.wrong(1, 1, "the file is larger than 1 MiB", f"{size:,} bytes", "split it")
+        return None
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = text[: error.start].decode("utf-8", "replace")
+        line, column = _position(good, len(good))
+        builder.wrong(line, column, "is not UTF-8", f"byte 0x{text[error.start]:02x}", "save the file as UTF-8")
+        return None
+
+
+def _position(text: str, index: int) -> tuple[int, int]:
+    before = text[:index]
+    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
+
+
+def _syntax(error: MarkedYAMLError, builder: _Builder) -> None:
+    """Say what the parser did not understand, in words that help."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = str(error.problem or error.context or "is not YAML").splitlines()[0]
+    mend = ""
+    if "'\\t'" in problem:
+        problem, mend = "a tab cannot stand here", "use spaces"
+    elif "mapping values are not allowed" in problem:
+        problem, mend = "a `:` cannot stand here", "check the indentation, put text that holds `: ` in quotes"
+    elif "could not find expected ':'" in problem:
+        problem, mend = "a key without `:`", "write `key: value`"
+    elif "that cannot start any token" in problem:
+        problem, mend = problem.replace("'", "`"), "put the text in quotes"
+    elif error.context_mark is not None:
+        mend = f"it began on line {error.context_mark.line + 1}"
+    builder.wrong(line, column, problem.replace("'", "`"), None, mend)

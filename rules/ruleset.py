@@ -1,0 +1,227 @@
+"""All rules of a site, read together, and found by what happens.
+
+Owns the index from a place, an event type or a timer to the rules that may act, so that an occasion costs the same
+however many other rules there are. Must not know how a rule is judged, nor where files lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from geo.mistake import Mistake
+from rules.check import Draft, check
+from rules.facts import Kind
+from rules.lang_actions import digest, template_of
+from rules.language import RULE
+from rules.model import TRANSITIONS, Rule, Trigger
+from rules.reader import read_documents
+from rules.shapes import Desk
+from rules.zones import zone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from rules.place import Place, PlaceRef
+    from rules.reader import Node
+    from rules.texts import Template
+
+Pair = tuple[Rule, Trigger]
+_NO_PAIRS: tuple[Pair, ...] = ()
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(slots=True)
+class RuleSet:
+    """The rules of a site, in every state, and what they need of its settings. Never changed once it is made.
+
+    `timezone` is the setting's zone. `channels` is None where none is configured: any name is then accepted.
+    `assume_consent` takes a consent of which there is no record as given: for replays, never for live traffic.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    places: Sequence[Place] = ()
+    timezone: ZoneInfo = _UTC
+    channels: frozenset[str] | None = None
+    test_users: frozenset[str] = frozenset()
+    assume_consent: bool = False
+    _by_id: dict[str, Rule] = field(init=False, repr=False)
+    _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
+    _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
+    _timers: tuple[Pair, ...] = field(init=False, repr=False)
+    _found: dict[tuple[str, Kind, int | None], tuple[Pair, ...]] = field(init=False, repr=False)
+    _dwells: dict[str, tuple[int, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rules = tuple(sorted(self.rules, key=lambda rule: (-rule.priority, rule.id)))
+        self._by_id = {rule.id: rule for rule in self.rules}
+        self._found, self._dwells, self._transitions = {}, {}, {}
+        acting = [(rule, trigger) for rule in self.rules if rule.acts for trigger in rule.triggers]
+        events: dict[str, list[Pair]] = {}
+        for rule, trigger in acting:
+            if trigger.kind in TRANSITIONS:
+                self._transitions.setdefault((trigger.kind, trigger.place), []).append((rule, trigger))
+            elif trigger.event_type is not None:
+                events.setdefault(trigger.event_type, []).append((rule, trigger))
+        self._events = {kind: tuple(pairs) for kind, pairs in events.items()}
+        self._timers = tuple((rule, trigger) for rule, trigger in acting if trigger.kind is Kind.TIMER)
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """The rule of an id, in whatever state."""
+        return self._by_id.get(rule_id)
+
+    def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Pair, ...]:
+        """The rules that may act on a transition, each once with its first fitting trigger, by (-priority, id).
+
+        For `dwelled`, only triggers with `for` equal to `dwell_ms`.
+        """
+        key = (place.id, kind, dwell_ms)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._search(place, kind, dwell_ms)
+        return found
+
+    def _search(self, place: Place, kind: Kind, dwell_ms: int | None) -> tuple[Pair, ...]:
+        best: dict[str, Pair] = {}
+        for rule, trigger in self._at(place, kind):
+            if kind is Kind.DWELLED and trigger.dwell_ms != dwell_ms:
+                continue
+            if rule.id not in best or trigger.index < best[rule.id][1].index:
+                best[rule.id] = rule, trigger
+        return tuple(sorted(best.values(), key=lambda pair: (-pair[0].priority, pair[0].id)))
+
+    def _at(self, place: Place, kind: Kind) -> Iterable[Pair]:
+        for ref in _refs(place):
+            yield from self._transitions.get((kind, ref), ())
+
+    def for_event(self, event_type: str) -> tuple[Pair, ...]:
+        """Every trigger for events of a type, by (-priority, id). A rule stands here once for each of its triggers."""
+        return self._events.get(event_type, _NO_PAIRS)
+
+    @property
+    def timers(self) -> tuple[Pair, ...]:
+        """Every timer of the rules that act, by (-priority, id)."""
+        return self._timers
+
+    def timer_zones(self, trigger: Trigger) -> tuple[ZoneInfo, ...]:
+        """The zones in which a timer is due: its own, else those of the places it is for, else the setting's."""
+        if trigger.timezone is not None:
+            return (zone(trigger.timezone) or self.timezone,)
+        if trigger.inside is None:
+            return (self.timezone,)
+        names = {place.timezone for place in self.places if trigger.inside.covers(place)}
+        zones = {(zone(name) if name else None) or self.timezone for name in names}
+        return tuple(sorted(zones, key=lambda tz: tz.key)) or (self.timezone,)
+
+    def zone_of(self, place: Place) -> ZoneInfo:
+        """The zone of a place, else the setting's."""
+        return (zone(place.timezone) if place.timezone else None) or self.timezone
+
+    def dwell_durations(self, place: Place) -> tuple[int, ...]:
+        """The dwell times, in ms and ascending, that rules ask for at a place."""
+        found = self._dwells.get(place.id)
+        if found is None:
+            wanted = {trigger.dwell_ms for _, trigger in self._at(place, Kind.DWELLED) if trigger.dwell_ms is not None}
+            found = self._dwells[place.id] = tuple(sorted(wanted))
+        return found
+
+    def crossing_wanted(self, place: Place) -> bool:
+        """True if a rule asks for `crossed` at a place."""
+        return any(True for _ in self._at(place, Kind.CROSSED))
+
+    @property
+    def sends_horizon_ms(self) -> int:
+        """How far back limits look: older reservations may be forgotten."""
+        return max((rule.limits.horizon_ms for rule in self.rules), default=0)
+
+
+def _refs(place: Place) -> list[PlaceRef | None]:
+    """Every way in which a rule may mean a place."""
+    from rules.place import PlaceRef
+
+    refs: list[PlaceRef | None] = [None, PlaceRef(id=place.id)]
+    refs += [PlaceRef(tag=tag) for tag in place.tags]
+    return refs if place.group is None else [*refs, PlaceRef(group=place.group)]
+
+
+def read_rules(
+    files: Mapping[str, bytes],
+    templates: Mapping[str, bytes],
+    *,
+    places: Sequence[Place],
+    channels: Collection[str],
+    timezone: str,
+    test_users: Collection[str],
+    keep_ms: Mapping[str, int],
+    assume_consent: bool = False,
+) -> tuple[RuleSet | None, list[Mistake]]:
+    """Read all rules and templates of a site, and gather the mistakes of all files at once.
+
+    `files` and `templates` map a path, as messages shall show it, to its content. `channels` are the names of the
+    configured channels: when there is none, any is accepted. `keep_ms` holds how long `events` are kept. The rule set
+    is None exactly when there are mistakes.
+    """
+    desk = Desk()
+    texts = _read_templates(templates, desk)
+    drafts: list[Draft] = []
+    nodes: list[Node] = []
+    for path in sorted(files):
+        documents, mistakes = read_documents(files[path], file=path)
+        desk.mistakes += mistakes
+        for node in documents:
+            nodes.append(node)
+            rule = RULE.read(node, desk)
+            drafts.append(Draft(node, rule))
+    check(desk, drafts, texts, places=places, channels=channels, keep_ms=keep_ms)
+    if desk.mistakes:
+        return None, sorted(set(desk.mistakes))
+    rules = [replace(d.rule, version=_version(d.node, d.rule, texts)) for d in drafts if d.rule is not None]
+    return (
+        RuleSet(
+            tuple(rules),
+            {name: template for name, template in texts.items() if template is not None},
+            tuple(places),
+            zone(timezone) or _UTC,
+            frozenset(channels) or None,
+            frozenset(test_users),
+            assume_consent,
+        ),
+        [],
+    )
+
+
+def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Template | None]:
+    """The templates by name; None under the names of those that have mistakes."""
+    found: dict[str, Template | None] = {}
+    paths: dict[str, str] = {}
+    for path in sorted(files):
+        name = PurePath(path).stem
+        if name in found:
+            mend = f"rename it, `{paths[name]}` has that name already"
+            desk.mistakes.append(Mistake(path, 1, 1, "is a second template of one name", name, mend))
+            continue
+        paths[name] = path
+        documents, mistakes = read_documents(files[path], file=path)
+        desk.mistakes += mistakes
+        found[name] = None
+        if len(documents) == 1 and not mistakes:
+            found[name] = template_of(name, documents[0], desk)
+        elif len(documents) > 1:
+            second = documents[1]
+            desk.wrong(second, "is a second document in one template file", "make it a file of its own")
+        elif not documents and not mistakes:
+            mend = "write texts by language, such as `ja: {title: ..., body: ...}`"
+            desk.mistakes.append(Mistake(path, 1, 1, "the template is empty", None, mend))
+    return found
+
+
+def _version(node: Node, rule: Rule, texts: Mapping[str, Template | None]) -> str:
+    """A short name of what a rule is and says: its tests, comments and the order of keys are no part of it."""
+    content = node.plain()
+    content.pop("tests", None)
+    used = {a.template for a in rule.actions if a.template is not None}
+    words = {name: template.digest for name in used if (template := texts.get(name)) is not None}
+    return digest({"rule": content, "templates": words})[:12]
