@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rules.facts import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rules.facts import User
     from rules.place import Place, PlaceRef
@@ -276,6 +276,17 @@ def withdrawn(audience: Clause, user: User) -> bool:
     """True if the consents alone, as they are now, shut the user out, whatever else is true of them."""
     view = View(user, 0, None, {}, consents_only=True)
     return audience.judge(view) is False
+
+
+def purposes(clause: Clause) -> Iterator[str]:
+    """Every purpose whose consent a clause asks for, however deep."""
+    if isinstance(clause, Consent):
+        yield clause.purpose
+    elif isinstance(clause, All | OneOf):
+        for below in clause.clauses:
+            yield from purposes(below)
+    elif isinstance(clause, Not):
+        yield from purposes(clause.clause)
 
 
 def same(found: Any, value: Any) -> bool:

@@ -50,9 +50,6 @@ def check(
         _cap_tags(desk, draft.node, known.rule_tags)
         if draft.rule is not None:
             _fields(desk, draft, draft.rule, templates, places)
-    for template in templates.values():
-        if template is not None:
-            _template_fields(desk, template, places)
 
 
 class _Known:
@@ -96,7 +93,9 @@ class _Known:
                 mend = f"shorten it, or raise `keep: {{events: {format_duration(kept)}}}` in nearcast.yaml"
                 desk.wrong(node, f"is longer than events are kept, {format_duration(kept)}", mend, got=node.shown)
         else:
-            self._must_exist(desk, node, kind, value, f"is the id of no {kind}" if kind == "rule" else "names no template")
+            self._must_exist(
+                desk, node, kind, value, f"is the id of no {kind}" if kind == "rule" else "names no template"
+            )
 
     def _must_exist(self, desk: Desk, node: Node, kind: str, wanted: str, what: str) -> None:
         if wanted not in self.names[kind]:
@@ -143,7 +142,9 @@ def _asks_consent(desk: Desk, node: Node) -> None:
     if everyone is not None and everyone.is_list and any(clause.get("consent") for clause in everyone.value):
         return
     mend = "add `{consent: location_marketing}` to `audience: {all: [...]}`"
-    desk.wrong(audience or actions, "messages people, and no `consent` in a top-level `all` is asked of them", mend, key=True)
+    desk.wrong(
+        audience or actions, "messages people, and no `consent` in a top-level `all` is asked of them", mend, key=True
+    )
 
 
 def _cap_tags(desk: Desk, node: Node, known: Collection[str]) -> None:
@@ -165,9 +166,13 @@ def _fields(
     for action, node in zip(rule.actions, actions.value if actions is not None else (), strict=True):
         body = node.get(action.channel)
         template = templates.get(action.template) if action.template else action.own
-        texts: list[tuple[str, Iterable[Field]]] = [("template" if action.template else "body", template.fields if template else ())]
+        texts: list[tuple[str, Iterable[Field]]] = [
+            ("template" if action.template else "body", template.fields if template else ())
+        ]
         texts.append(("collapse_key", action.collapse_key.fields if action.collapse_key else ()))
-        texts.append(("data", [f for t in action.data.values() if not isinstance(t, bool | int | float) for f in t.fields]))
+        texts.append(
+            ("data", [f for t in action.data.values() if not isinstance(t, bool | int | float) for f in t.fields])
+        )
         for key, fields in texts:
             at = body.get(key) or body
             for wanted in dict.fromkeys(fields):
@@ -178,17 +183,15 @@ def _fields(
                     desk.wrong(at, f"uses `{{{wanted}}}`, which no place of the rule has", mend)
 
 
-def _template_fields(desk: Desk, template: Template, places: Sequence[Place]) -> None:
-    ...
-
-
 def _places_of(rule: Rule, places: Sequence[Place]) -> list[Place]:
     """The places at which a rule's occasions can be."""
     found = [
         place
         for place in places
         if any(
-            trigger.meets(place) if trigger.kind in TRANSITIONS else trigger.inside is not None and trigger.inside.covers(place)
+            trigger.meets(place)
+            if trigger.kind in TRANSITIONS
+            else trigger.inside is not None and trigger.inside.covers(place)
             for trigger in rule.triggers
         )
     ]

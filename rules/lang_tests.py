@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NONE = "none"
 _KINDS = {"enters": Kind.ENTERED, "dwells": Kind.DWELLED, "exits": Kind.EXITED, "crosses": Kind.CROSSED}
 _PLACE_ID = Noted("place id", name("shinjuku"))
-_TEST_USER = "test-user"
+TEST_USER = "test-user"
 _OWN = ("id", "consent", "locale", "timezone")
 
 
@@ -119,7 +119,7 @@ def _given(record: Record) -> Case | None:
         kind,
         record.get("at", 0),
         "",
-        user.get("id", _TEST_USER),
+        user.get("id", TEST_USER),
         place=record.get(happens[0]) if happens[0] in _KINDS else None,
         dwell_ms=record.get("for"),
         event_type=event_type,

@@ -224,7 +224,7 @@ class _Builder:
 
 
 def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mistake]]:
-    """The documents of a YAML file, and all mistakes that make it unreadable or ambiguous. Empty documents are left out.
+    """The documents of a YAML file, empty ones left out, and all mistakes that make it unreadable or ambiguous.
 
     A file may have at most 1 MiB, 24 levels and 100,000 values. `file` is the name that mistakes show.
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from geo.mistake import Mistake
+from rules.audience import purposes
 from rules.check import Draft, check
 from rules.facts import Kind
 from rules.lang_actions import digest, template_of
 from rules.language import RULE
 from rules.model import TRANSITIONS, Rule, Trigger
+from rules.place import PlaceRef
 from rules.reader import read_documents
 from rules.shapes import Desk
 from rules.zones import zone
@@ -24,7 +26,7 @@ from rules.zones import zone
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from rules.place import Place, PlaceRef
+    from rules.place import Place
     from rules.reader import Node
     from rules.texts import Template
 
@@ -38,7 +40,6 @@ class RuleSet:
     """The rules of a site, in every state, and what they need of its settings. Never changed once it is made.
 
     `timezone` is the setting's zone. `channels` is None where none is configured: any name is then accepted.
-    `assume_consent` takes a consent of which there is no record as given: for replays, never for live traffic.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -47,17 +48,18 @@ class RuleSet:
     timezone: ZoneInfo = _UTC
     channels: frozenset[str] | None = None
     test_users: frozenset[str] = frozenset()
-    assume_consent: bool = False
     _by_id: dict[str, Rule] = field(init=False, repr=False)
     _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
     _timers: tuple[Pair, ...] = field(init=False, repr=False)
+    _running: frozenset[str] = field(init=False, repr=False)
     _found: dict[tuple[str, Kind, int | None], tuple[Pair, ...]] = field(init=False, repr=False)
     _dwells: dict[str, tuple[int, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.rules = tuple(sorted(self.rules, key=lambda rule: (-rule.priority, rule.id)))
         self._by_id = {rule.id: rule for rule in self.rules}
+        self._running = frozenset(rule.id for rule in self.rules if rule.acts)
         self._found, self._dwells, self._transitions = {}, {}, {}
         acting = [(rule, trigger) for rule in self.rules if rule.acts for trigger in rule.triggers]
         events: dict[str, list[Pair]] = {}
@@ -74,9 +76,10 @@ class RuleSet:
         return self._by_id.get(rule_id)
 
     def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Pair, ...]:
-        """The rules that may act on a transition, each once with its first fitting trigger, by (-priority, id).
+        """The rules that may act on a transition, each with its fitting triggers in order, by (-priority, id).
 
-        For `dwelled`, only triggers with `for` equal to `dwell_ms`.
+        For `dwelled`, only triggers with `for` equal to `dwell_ms`, if that is given. A rule decides once on an
+        occasion: by the first of its triggers that matches.
         """
         key = (place.id, kind, dwell_ms)
         found = self._found.get(key)
@@ -85,13 +88,12 @@ class RuleSet:
         return found
 
     def _search(self, place: Place, kind: Kind, dwell_ms: int | None) -> tuple[Pair, ...]:
-        best: dict[str, Pair] = {}
-        for rule, trigger in self._at(place, kind):
-            if kind is Kind.DWELLED and trigger.dwell_ms != dwell_ms:
-                continue
-            if rule.id not in best or trigger.index < best[rule.id][1].index:
-                best[rule.id] = rule, trigger
-        return tuple(sorted(best.values(), key=lambda pair: (-pair[0].priority, pair[0].id)))
+        found = {
+            (rule.id, trigger.index): (rule, trigger)
+            for rule, trigger in self._at(place, kind)
+            if dwell_ms is None or trigger.dwell_ms == dwell_ms
+        }
+        return tuple(sorted(found.values(), key=lambda pair: (-pair[0].priority, pair[0].id, pair[1].index)))
 
     def _at(self, place: Place, kind: Kind) -> Iterable[Pair]:
         for ref in _refs(place):
@@ -133,6 +135,16 @@ class RuleSet:
         return any(True for _ in self._at(place, Kind.CROSSED))
 
     @property
+    def running(self) -> frozenset[str]:
+        """The ids of the rules whose state lets them decide. Of all others, what is pending is cancelled."""
+        return self._running
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """Every purpose for which a rule asks consent."""
+        return frozenset(p for rule in self.rules if rule.audience is not None for p in purposes(rule.audience))
+
+    @property
     def sends_horizon_ms(self) -> int:
         """How far back limits look: older reservations may be forgotten."""
         return max((rule.limits.horizon_ms for rule in self.rules), default=0)
@@ -140,8 +152,6 @@ class RuleSet:
 
 def _refs(place: Place) -> list[PlaceRef | None]:
     """Every way in which a rule may mean a place."""
-    from rules.place import PlaceRef
-
     refs: list[PlaceRef | None] = [None, PlaceRef(id=place.id)]
     refs += [PlaceRef(tag=tag) for tag in place.tags]
     return refs if place.group is None else [*refs, PlaceRef(group=place.group)]
@@ -156,7 +166,6 @@ def read_rules(
     timezone: str,
     test_users: Collection[str],
     keep_ms: Mapping[str, int],
-    assume_consent: bool = False,
 ) -> tuple[RuleSet | None, list[Mistake]]:
     """Read all rules and templates of a site, and gather the mistakes of all files at once.
 
@@ -187,7 +196,6 @@ def read_rules(
             zone(timezone) or _UTC,
             frozenset(channels) or None,
             frozenset(test_users),
-            assume_consent,
         ),
         [],
     )
