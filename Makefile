@@ -14,7 +14,7 @@ CODE := geo rules engine connectors nearcast
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help install demo warm test test-long check lint format bench bench-quick constraints wheel clean
+.PHONY: help install demo warm test test-long check format bench bench-quick constraints wheel clean
 
 help: ## this page
 	@echo 'Nearcast. Begin with `make demo`: Tokyo, a crowd, and pushes within a minute of its start.'
