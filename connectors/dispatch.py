@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from engine.delivery import Over, Seen
+from engine.delivery_table import Seen
+
+from engine.delivery import Over
 from engine.ports import Attempt, AttemptResult, DeliveryState, Ending, StoreError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The outbox: which delivery is tried next, and how each of them ends. No I/O, no clock, no randomness of its own.
 
-Owns the life of a delivery (`TABLE`), the order of a user's messages on a channel, the pauses between attempts, and
-when a channel is turned off. Must not know how a message is handed over, nor where deliveries are kept.
+Owns the order of a user's messages on a channel, the pauses between attempts, and when a channel is turned off; the
+stages stand in `engine/delivery_table.py`. Must not know how a message is handed over, nor where deliveries are kept.
 
 Every call costs a few dictionary and heap operations, however many deliveries wait.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import StrEnum
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
+from engine.delivery_table import RESULTS, TABLE, Seen, Stage
 from engine.ports import AttemptResult, DeliveryState, Ending
 
 if TYPE_CHECKING:
@@ -30,71 +30,6 @@ TROUBLE_AFTER = 32
 TROUBLE_GAP_MS = 5
 #: Attempts at a time on a channel that nobody configured, where all names are channels.
 OTHERS_CONCURRENCY = 16
-
-
-class Stage(StrEnum):
-    """Where a delivery stands that has not ended."""
-
-    BEHIND = "behind"  # an earlier message of the same user on the same channel has not ended
-    READY = "ready"  # waits for a free place on its channel, or for the channel to be turned on
-    FLYING = "flying"  # an attempt is being made
-    LAST = "last"  # an attempt is being made, and it was cancelled meanwhile
-    RESTING = "resting"  # pauses after an attempt
-
-
-class Seen(StrEnum):
-    """What may happen to a delivery."""
-
-    FRONT = "front"  # nothing is before it any more
-    BEGUN = "begun"
-    OK = "ok"
-    RETRY = "retry"  # it was refused for now, or its outcome is unknown and it may be repeated
-    FAIL = "fail"
-    GONE = "gone"
-    LOST = "lost"  # its outcome is unknown and it must not be repeated
-    QUIET = "quiet"  # quiet hours had begun before the attempt
-    WITHDRAWN = "withdrawn"  # consent was withdrawn before the attempt
-    RESTED = "rested"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-#: Stage and observation give the new stage, or the end. A pair that is not here is a mistake of ours.
-TABLE: dict[tuple[Stage, Seen], Stage | DeliveryState] = {
-    (Stage.BEHIND, Seen.FRONT): Stage.READY,
-    (Stage.BEHIND, Seen.EXPIRED): DeliveryState.EXPIRED,
-    (Stage.BEHIND, Seen.CANCELLED): DeliveryState.CANCELLED,
-    (Stage.READY, Seen.BEGUN): Stage.FLYING,
-    (Stage.READY, Seen.EXPIRED): DeliveryState.EXPIRED,
-    (Stage.READY, Seen.CANCELLED): DeliveryState.CANCELLED,
-    (Stage.FLYING, Seen.OK): DeliveryState.DELIVERED,
-    (Stage.FLYING, Seen.RETRY): Stage.RESTING,
-    (Stage.FLYING, Seen.FAIL): DeliveryState.FAILED,
-    (Stage.FLYING, Seen.GONE): Stage.READY,
-    (Stage.FLYING, Seen.LOST): DeliveryState.UNKNOWN,
-    (Stage.FLYING, Seen.QUIET): DeliveryState.EXPIRED,
-    (Stage.FLYING, Seen.WITHDRAWN): DeliveryState.WITHDRAWN,
-    (Stage.FLYING, Seen.CANCELLED): Stage.LAST,
-    (Stage.LAST, Seen.OK): DeliveryState.DELIVERED,
-    (Stage.LAST, Seen.RETRY): DeliveryState.CANCELLED,
-    (Stage.LAST, Seen.FAIL): DeliveryState.FAILED,
-    (Stage.LAST, Seen.GONE): DeliveryState.CANCELLED,
-    (Stage.LAST, Seen.LOST): DeliveryState.UNKNOWN,
-    (Stage.LAST, Seen.QUIET): DeliveryState.CANCELLED,
-    (Stage.LAST, Seen.WITHDRAWN): DeliveryState.CANCELLED,
-    (Stage.LAST, Seen.CANCELLED): Stage.LAST,
-    (Stage.RESTING, Seen.RESTED): Stage.READY,
-    (Stage.RESTING, Seen.EXPIRED): DeliveryState.EXPIRED,
-    (Stage.RESTING, Seen.CANCELLED): DeliveryState.CANCELLED,
-}
-
-_RESULTS = {
-    AttemptResult.OK: Seen.OK,
-    AttemptResult.RETRY: Seen.RETRY,
-    AttemptResult.FAIL: Seen.FAIL,
-    AttemptResult.GONE: Seen.GONE,
-    AttemptResult.UNKNOWN: Seen.RETRY,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +193,7 @@ class Outbox:
         channel.flying -= 1
         entry.attempts += 1
         entry.detail = attempt.detail
-        seen = _RESULTS[attempt.result]
+        seen = RESULTS[attempt.result]
         if attempt.result is AttemptResult.UNKNOWN and entry.delivery.at_most_once:
             seen = Seen.LOST
         if seen is Seen.OK:

@@ -1,0 +1,139 @@
+"""Who may use the store's connections, and when: one writer at a time, readers beside it.
+
+Owns the writing connection with its turn-taking, and the readers' connections. Must not know the tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from connectors.store_errors import store_error
+from connectors.store_schema import open_reader
+from engine.ports import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Turns:
+    """A lock whose urgent takers go first: a commit waits for one small piece of tidying at most."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._urgent = 0
+
+    @contextmanager
+    def take(self, *, urgent: bool) -> Iterator[None]:
+        """Hold the lock."""
+        with self._changed:
+            self._urgent += urgent
+            while self._taken or (self._urgent and not urgent):
+                self._changed.wait()
+            self._taken = True
+            self._urgent -= urgent
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+class Writer:
+    """The writing connection. After an error all is rolled back, and it can be used again.
+
+    Except when the disk could not confirm what it was given: the system then forgets what was not kept, a second try
+    would be told that all is well, and so nothing is written any more.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._turns = Turns()
+        self._broken: StoreError | None = None
+
+    @contextmanager
+    def transaction(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
+        """One atomic write: whole at the end of the block, or not at all. Raises `StoreError`."""
+        with self._turn(urgent) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def statement(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
+        """For one single statement, which is atomic by itself: cheaper than a transaction."""
+        with self._turn(urgent) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connection; the last one folds the log into the file."""
+        with self._turns.take(urgent=False):
+            self._connection.close()
+
+    @contextmanager
+    def _turn(self, urgent: bool) -> Iterator[sqlite3.Connection]:
+        with self._turns.take(urgent=urgent):
+            if self._broken is not None:
+                raise self._broken
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                self._roll_back()
+                explained = store_error(str(self._path), error)
+                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC:
+                    self._broken = explained
+                raise explained from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        """SQLite may have rolled back by itself. A rollback that fails leaves nothing to go on with."""
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                self._broken = store_error(str(self._path), error)
+
+
+class Readers:
+    """Connections that read, one for each use at a time; they see whole commits and hold up nobody."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = [open_reader(path)]
+        self._closed = False
+
+    @contextmanager
+    def use(self) -> Iterator[sqlite3.Connection]:
+        """A connection for some queries. Raises `StoreError`."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = open_reader(self._path)
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise store_error(str(self._path), error) from error
+        finally:
+            with self._lock:
+                keep = not self._closed
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.close()
+
+    def close(self) -> None:
+        """Close those that are idle; the others are closed after their use."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()

@@ -1,0 +1,68 @@
+"""Forgetting a person: after the commit that erased them, their bytes go from older frames and checkpoints too.
+
+Owns the order of that work: checkpoints first, then frames, the erasure's own last; so that a crash in between never
+brings anything back. Must not know what a checkpoint holds: a callback rewrites it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from connectors import store_checkpoint
+from connectors.store_forget import Whose, without
+from connectors.store_read import frames_after
+from engine.wire import decode_frame, encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from connectors.store_access import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A user whose bytes are still to be taken out of frames up to `seq`, asked for at `asked_ms`."""
+
+    user: str
+    seq: int
+    asked_ms: int
+
+
+def outstanding(writer: Writer) -> list[Erasure]:
+    """Erasures that are not done, oldest first."""
+    with writer.statement() as connection:
+        rows = connection.execute("SELECT user, seq, asked_ms FROM erasures ORDER BY asked_ms, seq").fetchall()
+    return [Erasure(*row) for row in rows]
+
+
+def rewrite(
+    writer: Writer, erasure: Erasure, devices: Iterable[str], change: Callable[[bytes], bytes], path: str
+) -> None:
+    """Take a user out of all that was written up to their erasure. May be cut off anywhere and begun again."""
+    store_checkpoint.rewrite(writer, erasure.seq, change)
+    whose = Whose(erasure.user, frozenset(devices))
+    with writer.statement() as connection:
+        rows = connection.execute("SELECT key FROM decisions WHERE user = ?", (erasure.user,)).fetchall()
+    kept = frozenset(key for (key,) in rows)
+    seq = 0
+    while True:
+        with writer.statement() as connection:
+            frames = frames_after(connection, seq, path)
+        if not frames:
+            break
+        for stored in frames:
+            seq = stored.seq
+            inputs = without(decode_frame(stored.data), whose, later=seq > erasure.seq, kept=kept)
+            if inputs is not None:
+                data = encode_frame(stored.now_ms, inputs)
+                with writer.statement() as connection:
+                    connection.execute(
+                        "UPDATE journal SET crc = ?, data = ? WHERE seq = ?", (zlib.crc32(data), data, seq)
+                    )
+    with writer.statement() as connection:
+        connection.execute("DELETE FROM erasures WHERE user = ? AND seq = ?", (erasure.user, erasure.seq))
+    with writer.statement() as connection:
+        # The log still holds the pages as they were. With a reader at work it is emptied later, when it starts anew.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,0 +1,133 @@
+"""One step, as rows: what a commit writes.
+
+Owns the statements of a commit. Must not know transactions or turns: it is called within one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zstandard
+
+from engine.outward import decision_line, to_json
+from engine.ports import DeliveryState
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from engine.ports import Commit, Delivery, Ending
+    from rules.facts import Decision
+
+FRAME = "INSERT INTO journal (seq, now_ms, crc, data) VALUES (?, ?, ?, ?)"
+_DECISION = "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DELIVERY = "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ENDING = """UPDATE deliveries SET state = ?, ended_ms = ?, attempts = max(attempts, ?), detail = ?, attempt_open = 0
+    WHERE key = ? AND state = 'pending'"""
+_RESENT = """UPDATE deliveries SET state = 'pending', expires_ms = ?, ended_ms = NULL, detail = '', attempt_open = 0
+    WHERE key = ? AND state NOT IN ('pending', 'delivered')"""
+_OPEN = """UPDATE deliveries SET attempt_open = 1, attempts = max(attempts, ?) WHERE key = ? AND state = 'pending'"""
+
+
+def frame_row(commit: Commit) -> tuple[Any, ...]:
+    """The row of the journal."""
+    return (commit.seq, commit.now_ms, zlib.crc32(commit.frame), commit.frame)
+
+
+def write_effects(connection: sqlite3.Connection, commit: Commit) -> None:
+    """All that a step leaves behind beside its frame. The erased go last: what was decided before is gone with them."""
+    if commit.decisions:
+        connection.executemany(_DECISION, [_decision_row(d) for d in commit.decisions])
+    if commit.deliveries:
+        connection.executemany(_DELIVERY, [_delivery_row(d) for d in commit.deliveries])
+    if commit.endings:
+        connection.executemany(_ENDING, [_ending_row(e) for e in commit.endings])
+    if commit.resent:
+        connection.executemany(_RESENT, [(expires_ms, key) for key, expires_ms in commit.resent])
+    if commit.erased:
+        _write_erased(connection, commit)
+    if commit.edited is not None:
+        version, files = commit.edited
+        connection.execute(
+            "INSERT INTO sites (seq, version, files) VALUES (?, ?, ?)", (commit.seq, version, pack(files))
+        )
+
+
+def has_effects(commit: Commit) -> bool:
+    """Whether a commit writes anything beside its frame."""
+    return bool(
+        commit.decisions
+        or commit.deliveries
+        or commit.endings
+        or commit.resent
+        or commit.erased
+        or commit.edited is not None
+    )
+
+
+def open_attempts(connection: sqlite3.Connection, attempts: Sequence[tuple[str, int]]) -> None:
+    """Record that an attempt (key, number) is about to be made."""
+    connection.executemany(_OPEN, [(number, key) for key, number in attempts])
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """A site's files as one value."""
+    return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(files))
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """The files of `pack`."""
+    return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data), type=dict[str, bytes])
+
+
+def _write_erased(connection: sqlite3.Connection, commit: Commit) -> None:
+    users = [(user,) for user in commit.erased]
+    connection.executemany("DELETE FROM decisions WHERE user = ?", users)
+    connection.executemany("DELETE FROM deliveries WHERE user = ?", users)
+    connection.executemany(
+        "INSERT OR REPLACE INTO erasures (user, seq, asked_ms) VALUES (?, ?, ?)",
+        [(user, commit.seq, commit.now_ms) for user in commit.erased],
+    )
+
+
+def _decision_row(decision: Decision) -> tuple[Any, ...]:
+    return (
+        decision.key,
+        decision.user,
+        decision.rule,
+        decision.occasion.device,
+        decision.occasion.time_ms,
+        decision.time_ms,
+        decision.outcome.value,
+        decision.reason.value,
+        to_json(decision_line(decision)),
+    )
+
+
+def _delivery_row(delivery: Delivery) -> tuple[Any, ...]:
+    return (
+        delivery.key,
+        delivery.decision,
+        delivery.rule,
+        delivery.user,
+        delivery.channel,
+        delivery.body,
+        delivery.created_ms,
+        delivery.expires_ms,
+        to_json(delivery.tags),
+        delivery.place,
+        delivery.test,
+        delivery.at_most_once,
+        delivery.received_ms,
+        DeliveryState.PENDING.value,
+        0,
+        0,
+        None,
+        "",
+    )
+
+
+def _ending_row(ending: Ending) -> tuple[Any, ...]:
+    return (ending.state.value, ending.at_ms, ending.attempts, ending.detail, ending.key)
