@@ -1,0 +1,133 @@
+"""How a body of many elements is taken apart: an array, one object, or one object a line.
+
+Owns what is still JSON. Must not know pings or events.
+
+A body with `NaN` or a lone surrogate is no JSON; yet one broken ping must not harm its neighbours. So what is otherwise
+good JSON is taken apart all the same, and what holds such a thing is refused alone.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from math import nan
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from engine.rejection import BodyError, Broken, RejectReason, echoed, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What stands where a body says `NaN` or `Infinity`. Known by identity: `1e400` is JSON, and harms its own field only.
+_NO_JSON_NUMBER: Final = nan
+
+
+def body_elements(body: bytes, *, ndjson: bool, what: str, max_batch: int) -> list[object]:
+    """The elements of a body: those of an array, one object, or one a line. Lines that are empty do not count.
+
+    Raises `BodyError` 400 for what is no JSON, and for JSON that is no object or array; 413 above `max_batch`.
+    `what` names an element: `ping`.
+
+    >>> body_elements(b'[1, {"a": 2}]', ndjson=False, what="ping", max_batch=9)
+    [1, {'a': 2}]
+    """
+    if ndjson:
+        lines = ndjson_lines(body, what)
+        check_batch(len(lines), max_batch, what)
+        return [_line_value(line) for line in lines]
+    value = parse(body, what)
+    if isinstance(value, dict | Broken):
+        return [value]
+    if not isinstance(value, list):
+        raise BodyError(
+            400, f"the body must be an object or an array, got `{shown(value)}`, send one {what} or an array"
+        )
+    check_batch(len(value), max_batch, what)
+    return value
+
+
+def ndjson_lines(body: bytes, what: str) -> list[bytes]:
+    """The lines of a body that are not empty. Raises `BodyError` when there are none."""
+    lines = [line for line in body.split(b"\n") if line and not line.isspace()]
+    if not lines:
+        raise BodyError(400, f"the body is empty, send one {what} a line")
+    return lines
+
+
+def check_batch(count: int, max_batch: int, what: str) -> None:
+    """Raise `BodyError` 413 when a body holds more elements than a request may."""
+    if count > max_batch:
+        raise BodyError(413, f"{count} {what}s in one body, at most {max_batch} are taken, send several requests")
+
+
+def parse(body: bytes, what: str) -> object:
+    """The value of a body. Raises `BodyError` 400 for what is no JSON, `NaN` and lone surrogates let in."""
+    if not body or body.isspace():
+        raise BodyError(400, f"the body is empty, send one {what} or an array")
+    try:
+        return parse_json(body)
+    except UnicodeDecodeError as error:
+        raise BodyError(400, f"the body is not UTF-8: byte {error.start} is `0x{body[error.start]:02x}`") from error
+    except RecursionError as error:
+        raise BodyError(400, "the body is nested too deep") from error
+    except json.JSONDecodeError as error:
+        hint = ", send lines as `application/x-ndjson`" if error.msg == "Extra data" else ""
+        raise BodyError(400, f"the body is no JSON: {error.msg.lower()} at character {error.pos}{hint}") from error
+
+
+def parse_json(text: bytes) -> object:
+    """The value of a JSON text, or of one that would be JSON without `NaN`, `Infinity` and lone surrogates.
+
+    Of an array, the elements that hold `NaN` or `Infinity` are `Broken`; else the whole value is.
+    Raises `json.JSONDecodeError`, `UnicodeDecodeError` and `RecursionError`.
+    """
+    whole = text.decode()
+    with suppress(msgspec.MsgspecError, RecursionError):
+        return msgspec.json.decode(text)
+    odd: list[str] = []
+
+    def no_number(token: str) -> float:
+        odd.append(token)
+        return _NO_JSON_NUMBER
+
+    value = json.loads(whole, parse_constant=no_number, parse_int=_integer)
+    if not odd:
+        return value
+    return [_unbroken(part) for part in value] if isinstance(value, list) else _unbroken(value)
+
+
+def _unbroken(value: object) -> object:
+    if not any(part is _NO_JSON_NUMBER for part in _parts(value)):
+        return value
+    detail = "`NaN` and `Infinity` are no JSON, leave out what is not known"
+    return Broken(RejectReason.NOT_FINITE, detail, echoed(value))
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read integers of thousands of digits; as a float they are infinite, which is what is judged.
+    return int(digits) if len(digits) <= 400 else float(digits)
+
+
+def _line_value(line: bytes) -> object:
+    try:
+        return parse_json(line)
+    except UnicodeDecodeError:
+        return Broken(RejectReason.BAD_JSON, "the line is not UTF-8")
+    except RecursionError:
+        return Broken(RejectReason.BAD_JSON, "the line is nested too deep")
+    except json.JSONDecodeError as error:
+        return Broken(RejectReason.BAD_JSON, f"the line is no JSON: {error.msg.lower()} at character {error.pos}")
+
+
+def _parts(value: object) -> Iterator[object]:
+    """All that is inside of a value, without recursion."""
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            stack.extend(part.values())
+        elif isinstance(part, list):
+            stack.extend(part)
+        yield part
