@@ -6,13 +6,13 @@ them. Works in small pieces, so that no commit waits long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connectors import store_checkpoint
 
 if TYPE_CHECKING:
     from connectors.store_access import Writer
+    from engine.settings import Keep
 
 DAY_MS = 86_400_000
 #: Of one piece: rows, and bytes of frames (deleted bytes are written over, so they cost as much as new ones).
@@ -20,14 +20,6 @@ _ROWS = 200
 _BYTES = 512 * 1024
 #: Pieces in one call.
 _PIECES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long things are kept: settings `keep.pings` and `keep.decisions`, in milliseconds."""
-
-    pings_ms: int = 7 * DAY_MS
-    decisions_ms: int = 90 * DAY_MS
 
 
 def retain(writer: Writer, now_ms: int, keep: Keep) -> bool:

@@ -16,7 +16,6 @@ from connectors.store_erasure import Erasure
 from connectors.store_errors import RESTORE, explained
 from connectors.store_forget import Found, Whose, collect
 from connectors.store_lock import StoreLock
-from connectors.store_retention import Keep
 from connectors.store_schema import open_writer
 from engine.ports import StoreError
 from engine.wire import decode_frame
@@ -27,9 +26,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoredFrame
+    from engine.settings import Keep
     from rules.facts import Decision
 
-__all__ = ["Erasure", "Keep", "SqliteStore"]
+__all__ = ["Erasure", "SqliteStore"]
 
 
 class SqliteStore:
@@ -221,7 +221,7 @@ class SqliteStore:
                 "decisions": store_read.decisions_of(connection, user),
                 "deliveries": store_read.deliveries_of(connection, user),
                 "pings": found.pings,
-                "events": found.events,
+                "posted_events": found.events,
                 "changes": found.changes,
             }
 

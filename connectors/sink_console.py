@@ -1,0 +1,68 @@
+"""The console channel: one line for people for each message.
+
+Owns the line: who, what, where. Must not know the terminal: a callback shows it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+import orjson
+
+from engine.ports import Attempt, AttemptResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connectors.clock import Clock
+    from engine.ports import Delivery
+
+#: Attempts at a time.
+CONCURRENCY = 16
+_BOLD, _CYAN, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[36m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+
+
+class ConsoleChannel:
+    """Hands each message's line to `show`, with the terminal's colours if `colour` says so."""
+
+    def __init__(self, show: Callable[[str], None], *, clock: Clock, colour: bool) -> None:
+        self._show = show
+        self._clock = clock
+        self._colour = colour
+
+    async def attempt(self, delivery: Delivery, number: int) -> Attempt:
+        """Show the message."""
+        self._show(console_line(delivery.body, colour=self._colour))
+        return Attempt(AttemptResult.OK, handed_ms=self._clock.now_ms())
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def console_line(body: bytes, *, colour: bool) -> str:
+    """One line: the time, the user, the place, the message, the rule. What could steer a terminal is taken out.
+
+    >>> body = b'{"time":"2026-11-25T08:00:00.120Z","data":{"rule":"r","user":"u-7","channel":"push","title":"Sale",'
+    >>> body += b'"body":"Until six","place":{"id":"shinjuku","name":"Shinjuku"}}}'
+    >>> console_line(body, colour=False)
+    '08:00:00 push → u-7 at Shinjuku: Sale · Until six (r)'
+    """
+    whole = orjson.loads(body)
+    data = whole["data"]
+    place = data["place"]
+    where = "" if place is None else f" at {_paint(place['name'] or place['id'], _GREEN, colour)}"
+    words = " · ".join(text for text in (_paint(data["title"], _BOLD, colour), _clean(data["body"])) if text)
+    return (
+        f"{_paint(whole['time'][11:19], _DIM, colour)} {_clean(data['channel'])} → "
+        f"{_paint(data['user'], _CYAN, colour)}{where}: {words} {_paint('(' + data['rule'] + ')', _DIM, colour)}"
+    )
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    clean = _clean(text)
+    return f"{code}{clean}{_PLAIN}" if colour and clean else clean
+
+
+def _clean(text: str) -> str:
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
