@@ -1,7 +1,7 @@
 """The webhook channel: one signed POST for each attempt, as Standard Webhooks asks.
 
 Owns the request, its signature, and what each kind of answer means. Must not know when attempts are made.
-Promises: at least once; every attempt carries the delivery's key as `webhook-id`, so that the receiver can tell repeats.
+Promises: at least once; every attempt carries the delivery's key as `webhook-id`, so that repeats can be told.
 Costs: one request on a connection that is kept open, about 0.3 ms of CPU.
 """
 
@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 from yarl import URL
 
 from engine.ports import Attempt, AttemptResult
@@ -73,7 +73,7 @@ class WebhookChannel:
                 return Attempt(result, f"answered {answer.status}", retry_after_ms, _first(written))
         except TimeoutError:
             return _broken("no answer in time", written)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             return _broken(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, written)
 
     async def close(self) -> None:
@@ -148,10 +148,8 @@ def _date_ms(text: str) -> int | None:
 def _signer(secret: str) -> Webhook:
     try:
         return Webhook(secret)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(
-            "webhook secret must be base64, with `whsec_` before it, make one of 24 random bytes"
-        ) from error
+    except (ValueError, EmptyWebhookSecretError) as error:
+        raise ValueError("a webhook secret is base64 after `whsec_`, make one of 24 random bytes") from error
 
 
 def _broken(detail: str, written: list[int]) -> Attempt:
