@@ -1,0 +1,144 @@
+"""All fences of a map as columns of numbers: the form in which the kernels read them.
+
+Owns that layout. Must not know the index. One tuple of arrays is handed to every kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from geo.arrays import FloatArray, IntArray
+from geo.geodesic import CURVATURE_M_MIN, chord_m_bounds, ecef
+from geo.kernel import kernel
+from geo.shape import Area, Circle, Corridor, Shape, edges_of
+from geo.trig import RADIANS, unit_vector
+
+AREA, CIRCLE, CORRIDOR = 0, 1, 2
+
+
+class Columns(NamedTuple):
+    """The fences, by number.
+
+    kind: int8[n], one of AREA, CIRCLE, CORRIDOR.
+    span: int64[n, 4]: rows of `edges`. [0]:[2] say what is inside an area, [1]:[3] are its border on the ground; they
+        differ for areas cut at the antimeridian only, where the cut is no border. A corridor's line is [0]:[2].
+    edges: float64[m, 4] of (lng0, lat0, lng1, lat1) in degrees.
+    size_m: float64[n]: a circle's radius, a corridor's buffer, else 0.
+    disc: float64[n, 7]: a circle's lat, lng, its centre as `ecef`, and the squares of `chord_m_bounds`.
+    cap: float64[n, 4]: the unit vector and the radius in radians of a cap of H3's sphere that holds the fence.
+    """
+
+    kind: IntArray
+    span: IntArray
+    edges: FloatArray
+    size_m: FloatArray
+    disc: FloatArray
+    cap: FloatArray
+
+
+def columns_of(shapes: Sequence[Shape]) -> Columns:
+    """The columns of `shapes`, in their order."""
+    n = len(shapes)
+    kind, span = np.zeros(n, np.int8), np.zeros((n, 4), np.int64)
+    size_m, disc = np.zeros(n), np.zeros((n, 7))
+    parts: list[FloatArray] = []
+    row = 0
+    for k, shape in enumerate(shapes):
+        kind[k] = AREA if isinstance(shape, Area) else CIRCLE if isinstance(shape, Circle) else CORRIDOR
+        if isinstance(shape, Circle):
+            size_m[k] = shape.radius_m
+            disc[k, 0], disc[k, 1] = shape.lat_deg, shape.lng_deg
+            continue
+        if isinstance(shape, Corridor):
+            size_m[k] = shape.buffer_m
+        edges = edges_of(shape)
+        cut, plain, rest = _without_cut(edges) if isinstance(shape, Area) else (edges[:0], edges, edges[:0])
+        ends = np.cumsum([0, len(cut), len(plain), len(rest)])
+        span[k] = row + ends
+        row += int(ends[3])
+        parts += [cut, plain, rest]
+    rows = np.ascontiguousarray(np.concatenate(parts)) if parts else np.empty((0, 4))
+    columns = Columns(kind, span, rows, size_m, disc, np.zeros((n, 4)))
+    _fill(columns)
+    return columns
+
+
+def _without_cut(edges: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(edges along the antimeridian, the others, what of the first is border on the ground).
+
+    Along +-180 an area may go on from the other side: the stretches that both sides have are a cut, not a border.
+    """
+    east = (edges[:, 0] == 180.0) & (edges[:, 2] == 180.0)
+    west = (edges[:, 0] == -180.0) & (edges[:, 2] == -180.0)
+    if not (east.any() and west.any()):
+        return edges[:0], edges, edges[:0]
+    on_east = np.sort(edges[east][:, [1, 3]], axis=1)
+    on_west = np.sort(edges[west][:, [1, 3]], axis=1)
+    rest = [(180.0, a, 180.0, b) for a, b in _less(on_east, on_west)]
+    rest += [(-180.0, a, -180.0, b) for a, b in _less(on_west, on_east)]
+    return edges[east | west], edges[~(east | west)], np.array(rest).reshape(-1, 4)
+
+
+def _less(stretches: FloatArray, others: FloatArray) -> list[tuple[float, float]]:
+    """What of `stretches` (low, high) no other covers."""
+    out = []
+    for low, high in stretches:
+        at = low
+        for a, b in others[np.argsort(others[:, 0])]:
+            if b <= at or a >= high:
+                continue
+            if a > at:
+                out.append((at, a))
+            at = max(at, b)
+        if at < high:
+            out.append((at, high))
+    return [(float(a), float(b)) for a, b in out]
+
+
+@kernel
+def _fill(columns: Columns) -> None:
+    """Work out `disc` and `cap`."""
+    for f in range(columns.kind.shape[0]):
+        if columns.kind[f] == CIRCLE:
+            lat, lng = columns.disc[f, 0], columns.disc[f, 1]
+            columns.disc[f, 2], columns.disc[f, 3], columns.disc[f, 4] = ecef(lat, lng)
+            low, high = chord_m_bounds(columns.size_m[f])
+            columns.disc[f, 5], columns.disc[f, 6] = low * low, high * high
+            columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2] = unit_vector(lat, lng)
+            columns.cap[f, 3] = columns.size_m[f] / CURVATURE_M_MIN
+        else:
+            _fill_cap(columns, f)
+
+
+@kernel
+def _fill_cap(columns: Columns, f: int) -> None:
+    """A cap round the mean of the vertices; the whole sphere for what reaches round the earth."""
+    first, last = columns.span[f, 0], columns.span[f, 2]
+    cx, cy, cz = 0.0, 0.0, 0.0
+    for e in range(first, last):
+        x, y, z = unit_vector(columns.edges[e, 1], columns.edges[e, 0])
+        cx, cy, cz = cx + x, cy + y, cz + z
+    r = math.sqrt(cx * cx + cy * cy + cz * cz)
+    if r < 0.01 * (last - first):
+        columns.cap[f, 2], columns.cap[f, 3] = 1.0, math.pi
+        return
+    cx, cy, cz = cx / r, cy / r, cz / r
+    far = 0.0
+    for e in range(first, last):
+        x0, y0, x1, y1 = columns.edges[e]
+        count = 1 + int(max(abs(x1 - x0), abs(y1 - y0)))
+        # a cap is convex up to a quarter turn, so that only the bend of a piece can leave that of its ends
+        length = math.hypot(x1 - x0, y1 - y0) / count * RADIANS
+        bend = 0.25 * length * abs(x1 - x0) / count * RADIANS
+        for k in range(count + 1):
+            t = k / count
+            x, y, z = unit_vector(y0 + t * (y1 - y0), x0 + t * (x1 - x0))
+            chord = math.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2)
+            angle = 2.0 * math.asin(min(1.0, 0.5 * chord))
+            far = max(far, angle + (bend if angle < 1.4 else length))
+    columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2] = cx, cy, cz
+    columns.cap[f, 3] = min(math.pi, far + columns.size_m[f] / CURVATURE_M_MIN)

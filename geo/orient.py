@@ -1,0 +1,95 @@
+"""On which side of a line a point lies, decided exactly, whatever the coordinates.
+
+Owns the one predicate that all answers rest on. Must not know fences. The fast path is a determinant with Shewchuk's
+static filter ("Adaptive precision floating-point arithmetic", 1997); what the filter cannot decide is added up without
+any rounding, tails of differences included, so that points near Greenwich and the equator are right as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geo.arrays import FloatArray
+from geo.kernel import kernel
+
+FILTER = 3.3306690738754716e-16
+"""(3 + 16 eps) eps: a determinant beyond this share of its two products has the right sign."""
+
+SPLIT = 134217729.0
+"""2^27 + 1 halves a double into two parts whose products are exact (Dekker)."""
+
+
+@kernel
+def orient(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> float:
+    """A number with the sign of: (x, y) is left of (> 0), on (0), or right of (< 0) the line from (x0, y0) to (x1, y1).
+
+    >>> orient(0.0, 0.0, 2.0, 2.0, 1.0, 1.0)
+    0.0
+    """
+    left = (x1 - x0) * (y - y0)
+    right = (y1 - y0) * (x - x0)
+    det = left - right
+    if abs(det) > FILTER * (abs(left) + abs(right)):
+        return det
+    return _orient_exact(x0, y0, x1, y1, x, y)
+
+
+@kernel
+def _orient_exact(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> float:
+    """The determinant's leading part, from an exact sum of its six products (x0 y0 cancels)."""
+    parts = np.zeros(13)
+    size = 0
+    size = _add_product(parts, size, x1, y)
+    size = _add_product(parts, size, -x1, y0)
+    size = _add_product(parts, size, -x0, y)
+    size = _add_product(parts, size, -y1, x)
+    size = _add_product(parts, size, y1, x0)
+    size = _add_product(parts, size, y0, x)
+    for k in range(size - 1, -1, -1):
+        if parts[k] != 0.0:
+            return float(parts[k])
+    return 0.0
+
+
+@kernel
+def _add_product(parts: FloatArray, size: int, a: float, b: float) -> int:
+    """Add a * b to the expansion `parts[:size]` (rising magnitude, no overlap); returns the new size."""
+    p = a * b
+    t = SPLIT * a
+    a_hi = t - (t - a)
+    a_lo = a - a_hi
+    t = SPLIT * b
+    b_hi = t - (t - b)
+    b_lo = b - b_hi
+    low = a_lo * b_lo - (((p - a_hi * b_hi) - a_lo * b_hi) - a_hi * b_lo)
+    return _grow(parts, _grow(parts, size, low), p)
+
+
+@kernel
+def _grow(parts: FloatArray, size: int, value: float) -> int:
+    """Add one number to an expansion (Shewchuk's grow-expansion), exactly."""
+    q = value
+    for k in range(size):
+        e = parts[k]
+        s = q + e
+        v = s - q
+        parts[k] = (q - (s - v)) + (e - v)
+        q = s
+    parts[size] = q
+    return size + 1
+
+
+@kernel
+def segments_touch(ax: float, ay: float, bx: float, by: float, cx: float, cy: float, dx: float, dy: float) -> bool:
+    """True if the closed segments a-b and c-d share a point."""
+    if max(ax, bx) < min(cx, dx) or max(cx, dx) < min(ax, bx):
+        return False
+    if max(ay, by) < min(cy, dy) or max(cy, dy) < min(ay, by):
+        return False
+    c = orient(ax, ay, bx, by, cx, cy)
+    d = orient(ax, ay, bx, by, dx, dy)
+    if (c > 0.0 and d > 0.0) or (c < 0.0 and d < 0.0):
+        return False
+    a = orient(cx, cy, dx, dy, ax, ay)
+    b = orient(cx, cy, dx, dy, bx, by)
+    return not ((a > 0.0 and b > 0.0) or (a < 0.0 and b < 0.0))

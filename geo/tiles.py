@@ -1,0 +1,67 @@
+"""Where a cell's slot is: square tiles of the lattice, found by a hash of their place.
+
+Owns the numbering of cells (level, face, i, j) -> slot. Must not know what a slot holds. A tile is 16 x 16 cells of one
+face at one resolution; only tiles that some fence touches exist, so that memory goes with the ground covered.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geo.arrays import IntArray
+from geo.kernel import kernel
+
+SHIFT = 4
+SIDE = 1 << SHIFT
+TILE_CELLS = SIDE * SIDE
+OFFSET = 1 << 23
+"""Added to i and j, which are below 2^23 in size even at resolution 15, to make them positive."""
+
+FREE = -1
+
+
+@kernel
+def tile_key(level: int, face: int, i: int, j: int) -> int:
+    """The place of the tile that holds cell (i, j), as one number."""
+    return ((level * 20 + face) << 48) | (((i + OFFSET) >> SHIFT) << 24) | ((j + OFFSET) >> SHIFT)
+
+
+@kernel
+def tile_place(key: int) -> tuple[int, int, int, int]:
+    """(level, face, i, j) of the tile's first cell."""
+    head = key >> 48
+    i = ((key >> 24) & 0xFFFFFF) << SHIFT
+    j = (key & 0xFFFFFF) << SHIFT
+    return head // 20, head % 20, i - OFFSET, j - OFFSET
+
+
+@kernel
+def cell_in_tile(i: int, j: int) -> int:
+    """The number of cell (i, j) within its tile."""
+    return ((i & (SIDE - 1)) << SHIFT) | (j & (SIDE - 1))
+
+
+@kernel
+def find(keys: IntArray, key: int) -> int:
+    """Where `key` is in the open hash table `keys`, or where it would go (there `keys` is FREE)."""
+    mask = int(keys.shape[0]) - 1
+    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    at: int = int(np.int64(h >> np.uint64(32))) & mask
+    while keys[at] != key and keys[at] != FREE:
+        at = (at + 1) & mask
+    return at
+
+
+def new_table(tiles: int) -> tuple[IntArray, IntArray]:
+    """An empty hash table for up to `tiles` tiles: keys int64[2^k], at least half free, and the tile numbers."""
+    size = 1 << max(4, int(2 * tiles - 1).bit_length())
+    return np.full(size, FREE, np.int64), np.zeros(size, np.int32)
+
+
+@kernel
+def add_all(keys: IntArray, numbers: IntArray, tile_keys: IntArray, count: int) -> None:
+    """Put the first `count` tiles into an empty table, numbered in order."""
+    for n in range(count):
+        at = find(keys, tile_keys[n])
+        keys[at] = tile_keys[n]
+        numbers[at] = n

@@ -1,0 +1,69 @@
+"""Compile the map's kernels ahead of their first use.
+
+Owns the list of what is compiled. Compiled code is kept on disk beside the sources (numba's cache), so that this takes
+half a minute once on a new machine and a second afterwards. Must not print: who calls shows the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from geo import border, lookup, paint, record, shape
+from geo.border import Borders
+from geo.cell import cells_of
+from geo.columns import columns_of
+from geo.index import FenceIndex
+from geo.point import Point, distance_m
+from geo.shape import Area, Circle, bounding_circle
+
+_SQUARE = Area(((np.array([[0.0, 0.0], [0.001, 0.0], [0.001, 0.001], [0.0, 0.001], [0.0, 0.0]]),),))
+_LAT, _LNG = np.array([0.0005]), np.array([0.0005])
+
+
+def _index() -> None:
+    FenceIndex.build([_SQUARE, Circle(0.0, 0.0, 10.0)]).match(_LAT, _LNG)
+
+
+def _borders() -> None:
+    borders = Borders.build([_SQUARE])
+    borders.signed_distance_m(np.zeros(1, np.int32), _LAT, _LNG)
+    borders.cuts(0, 0.0, 0.0, 0.001, 0.001)
+
+
+def _circles() -> None:
+    bounding_circle(_SQUARE)
+
+
+def _distance() -> None:
+    point = Point.from_lat_lng(lat_deg=0.0, lng_deg=0.0)
+    distance_m(point, point)
+
+
+def _cells() -> None:
+    cells_of(_LAT, _LNG, 9)
+
+
+_STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
+    ("distances on the ellipsoid", _distance),
+    ("columns of fences", lambda: columns_of([_SQUARE])),
+    ("circles round fences", _circles),
+    ("the fence index", _index),
+    ("distances to borders", _borders),
+    ("H3 cells of points", _cells),
+)
+
+
+def warm(progress: Callable[[str, int, int], None]) -> None:
+    """Compile everything, or load it from the cache; `progress` gets (what comes next, steps done, steps in all)."""
+    for done, (name, step) in enumerate(_STEPS):
+        progress(name, done, len(_STEPS))
+        step()
+    progress("done", len(_STEPS), len(_STEPS))
+
+
+def is_warm() -> bool:
+    """True if this process has compiled or loaded the largest kernels: then nothing will make a ping wait."""
+    kernels = (lookup.match, paint._paint, record._write, border._signed, border._cuts, shape._reach_m)
+    return all(getattr(k, "signatures", ()) for k in kernels)
