@@ -24,6 +24,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from geo.mistake import Mistake
+from rules.syntax import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 FILE_BYTES_MAX: Final = 1 << 20
 DEPTH_MAX: Final = 24
 NODES_MAX: Final = 100_000
+MISTAKES_MAX: Final = 100
 
 Scalar = None | bool | int | float | str
 
@@ -242,13 +244,23 @@ def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mi
     except _RefusedError:
         pass
     except MarkedYAMLError as error:
-        _syntax(error, builder)
+        line, column, what, mend = in_words(error)
+        builder.wrong(line, column, what, None, mend)
     except ReaderError as error:
         line, column = _position(decoded, error.position)
         builder.wrong(line, column, f"holds the control character U+{error.character:04X}", None, "remove it")
     except (YAMLError, *_STUMBLES) as error:
         builder.wrong(1, 1, f"is not YAML: {str(error) or type(error).__name__}".splitlines()[0])
-    return builder.documents, sorted(builder.mistakes)
+    return builder.documents, _readable(sorted(builder.mistakes))
+
+
+def _readable(mistakes: list[Mistake]) -> list[Mistake]:
+    """No more mistakes than people read of one file."""
+    if len(mistakes) <= MISTAKES_MAX:
+        return mistakes
+    first = mistakes[MISTAKES_MAX]
+    more = f"{len(mistakes) - MISTAKES_MAX} more mistakes in this file are not shown"
+    return [*mistakes[:MISTAKES_MAX], Mistake(first.file, first.line, first.column, more, None, "mend these first")]
 
 
 def _decode(text: str | bytes, builder: _Builder) -> str | None:
@@ -270,22 +282,3 @@ def _decode(text: str | bytes, builder: _Builder) -> str | None:
 def _position(text: str, index: int) -> tuple[int, int]:
     before = text[:index]
     return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
-
-
-def _syntax(error: MarkedYAMLError, builder: _Builder) -> None:
-    """Say what the parser did not understand, in words that help."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    problem = str(error.problem or error.context or "is not YAML").splitlines()[0]
-    mend = ""
-    if "'\\t'" in problem:
-        problem, mend = "a tab cannot stand here", "use spaces"
-    elif "mapping values are not allowed" in problem:
-        problem, mend = "a `:` cannot stand here", "check the indentation, put text that holds `: ` in quotes"
-    elif "could not find expected ':'" in problem:
-        problem, mend = "a key without `:`", "write `key: value`"
-    elif "that cannot start any token" in problem:
-        problem, mend = problem.replace("'", "`"), "put the text in quotes"
-    elif error.context_mark is not None:
-        mend = f"it began on line {error.context_mark.line + 1}"
-    builder.wrong(line, column, problem.replace("'", "`"), None, mend)

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from rules.units import DAY_MS, epoch_ms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_QUARTER_MS = 15 * 60_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 #: Instants outside of these have no local time in Python; they are judged as the nearest one that has.
 _FIRST_MS = -62_135_000_000_000
@@ -46,9 +48,22 @@ def local(time_ms: int, tz: ZoneInfo) -> Local:
     >>> local(1795593600000, ZoneInfo("Asia/Tokyo")) == Local(20782, 17 * 3600_000)
     True
     """
-    moment = _moment(time_ms, tz)
-    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
-    return Local(moment.toordinal() - _EPOCH_DAY, seconds * 1000 + time_ms % 1000)
+    offset_ms = _offset_in_quarter(time_ms // _QUARTER_MS, tz)
+    if offset_ms is None:
+        offset_ms = _offset(time_ms, tz)
+    return Local(*divmod(time_ms + offset_ms, DAY_MS))
+
+
+@lru_cache(maxsize=65_536)
+def _offset_in_quarter(quarter: int, tz: ZoneInfo) -> int | None:
+    """The offset of a whole quarter of an hour since 1970, or None where it changes within."""
+    first = _offset(quarter * _QUARTER_MS, tz)
+    return first if first == _offset((quarter + 1) * _QUARTER_MS - 1, tz) else None
+
+
+def _offset(time_ms: int, tz: ZoneInfo) -> int:
+    offset = _moment(time_ms, tz).utcoffset()
+    return 0 if offset is None else offset // _MS
 
 
 def weekday(day: int) -> int:
