@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.beacons import read_beacons
 from engine.fences import read_fences
@@ -83,14 +83,15 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
     for path, data in _below(files, "beacons/").items():
         reading.read_zone_file(path, data)
     reading.settle()
+    keep = settings.keep
     rules, wrong = read_rules(
         _below(files, "rules/"),
         _below(files, "templates/"),
-        places={**reading.stand_ins, **reading.places},
+        places=reading.all_there_may_be(),
         channels=list(settings.channels),
         timezone=settings.timezone,
         test_users=settings.test_users,
-        keep_ms=settings.keep.events_ms,
+        keep_ms={"pings": keep.pings_ms, "events": keep.events_ms, "decisions": keep.decisions_ms},
     )
     mistakes.extend(wrong)
     if mistakes or rules is None:
@@ -108,6 +109,13 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
 
 def _below(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
     return {path: data for path, data in files.items() if path.startswith(folder)}
+
+
+class _AnyData(dict[str, Any]):
+    """The free data of a place that was not understood: whatever is asked for may be in it."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 class _Places:
@@ -145,6 +153,10 @@ class _Places:
             at = node.get("id") or node
             if self._claim(zone.place, path, at.line, at.column):
                 self.zones.append((zone, node))
+
+    def all_there_may_be(self) -> list[Place]:
+        """The places, and stand-ins for what was not understood."""
+        return list({**self.stand_ins, **self.places}.values())
 
     def settle(self) -> None:
         """Judge what can be judged only now: the fences that zones lie in, and beacons that two zones share."""
@@ -193,7 +205,7 @@ class _Places:
         if wrong:
             words = {quoted or bare for quoted, bare in _WORD.findall(data.decode("utf-8", "replace"))}
             for word in sorted(words)[:_STAND_INS_MAX]:
-                place = Place(word, PlaceKind.FENCE, name=word, tags=frozenset({word}), group=word)
+                place = Place(word, PlaceKind.FENCE, word, frozenset({word}), word, data=_AnyData())
                 self.stand_ins[word] = place
 
     def _wrong(self, node: Node, what: str, got: str, mend: str) -> None:

@@ -34,7 +34,7 @@ _debug = False
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code: 0 good, 1 the input is at fault, 2 the command line, 3 we are."""
+    """Run the command line and leave with its exit code: 0 good, 1 input at fault, 2 command line, 3 our own fault."""
     try:
         app()
     except (InputFaultError, MistakesError, StoreError) as error:

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from geo.mistake import did_you_mean
-from nearcast.recording_raw import RawPing, RecordingError, Skipped, number_or_text
+from nearcast.recording_raw import BROKEN, RawPing, RecordingError, Skipped, number_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -79,12 +79,12 @@ def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[Raw
         except StopIteration:
             return
         except csv.Error as error:
-            yield Skipped(file, rows.line_num + 1, f"not a row of CSV ({error})")
+            yield Skipped(file, rows.line_num + 1, BROKEN, f"no row of CSV ({error})")
             continue
         if not row:
             continue
         if len(row) != len(columns):
-            yield Skipped(file, rows.line_num + 1, f"{len(row)} cells under a header of {len(columns)}")
+            yield Skipped(file, rows.line_num + 1, BROKEN, f"{len(row)} cells under a header of {len(columns)}")
             continue
         fields = {name: value(row[n]) for n, name, value in convert if row[n]}
         if device is not None:

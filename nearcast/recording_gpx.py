@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.parsers import expat
 
-from nearcast.recording_raw import RawPing, Skipped, number_or_text
+from nearcast.recording_raw import BROKEN, NO_PING, RawPing, Skipped, number_or_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,10 @@ def read_gpx(stream: BinaryIO, *, file: str, device: str) -> Iterator[RawPing | 
         yield from reader.taken()
     except (expat.ExpatError, _RefusedError) as error:
         yield from reader.taken()
-        why = str(error) if isinstance(error, _RefusedError) else f"not well-formed XML ({expat.ErrorString(error.code)})"
-        yield Skipped(file, reader.parser.CurrentLineNumber, f"the rest of the file is not read: {why}")
+        why = (
+            str(error) if isinstance(error, _RefusedError) else f"not well-formed XML ({expat.ErrorString(error.code)})"
+        )
+        yield Skipped(file, reader.parser.CurrentLineNumber, BROKEN, f"the rest of the file is not read: {why}")
 
 
 class _RefusedError(Exception):
@@ -85,7 +87,9 @@ class _Reader:
             self._field = _FIELDS.get(local)
             self._value = ""
         elif local in ("wpt", "rtept"):
-            self._found.append(Skipped(self.file, self.parser.CurrentLineNumber, f"`{local}` is not a track point"))
+            self._found.append(
+                Skipped(self.file, self.parser.CurrentLineNumber, NO_PING, f"a `{local}` is no track point")
+            )
 
     def _text(self, text: str) -> None:
         if self._field is not None and len(self._value) < _TEXT_MAX:

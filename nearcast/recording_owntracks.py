@@ -1,7 +1,7 @@
 """OwnTracks Recorder's `.rec` files as a stream of raw pings.
 
-Owns the layout of such a line (`received TAB kind TAB JSON`) and what of its JSON is a ping: `_type` `location`. Must not
-know what happens to the pings.
+Owns the layout of such a line (`received TAB kind TAB JSON`) and what of its JSON is a ping: `_type: location`. Must
+not know what happens to the pings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from nearcast.recording_raw import RawPing, Skipped
+from nearcast.recording_raw import BROKEN, NO_PING, RawPing, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +35,9 @@ def read_owntracks(stream: BinaryIO, *, file: str, device: str | None) -> Iterat
         except msgspec.MsgspecError:
             message = None
         if not isinstance(message, dict):
-            yield Skipped(file, number, "not a line of OwnTracks Recorder, which is time, tab, kind, tab, JSON")
+            yield Skipped(file, number, BROKEN, "a line of OwnTracks Recorder is time, tab, kind, tab, JSON")
         elif message.get("_type") != "location":
-            yield Skipped(file, number, f"OwnTracks message `{message.get('_type')}` is not a location")
+            yield Skipped(file, number, NO_PING, f"a message of type `{message.get('_type')}` is no location")
         else:
             yield RawPing(number, _ping(message, device, parts[0].decode("utf-8", "replace").strip()))
 

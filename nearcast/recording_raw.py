@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearcast.fault import InputFaultError
+
+if TYPE_CHECKING:
+    from engine.rows import Rows
 
 
 class RecordingError(InputFaultError):
@@ -27,14 +30,20 @@ class RawPing:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Skipped:
-    """One line of a recording that was left out, and why."""
+    """One line of a recording that was left out. `reason` is a word, for counting; `detail` says what to mend."""
 
     file: str
     line: int
     reason: str
+    detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+        return f"{self.file}:{self.line}: {self.reason}" + (f": {self.detail}" if self.detail else "")
+
+
+#: Reasons of ours, beside those for which a ping is refused.
+BROKEN = "broken"
+NO_PING = "no_ping"
 
 
 def number_or_text(text: str) -> float | int | str:
@@ -53,3 +62,10 @@ def number_or_text(text: str) -> float | int | str:
     except ValueError:
         return text
     return number if isfinite(number) else text
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPings:
+    """Good pings and sightings of a recording, in its order."""
+
+    rows: Rows

@@ -1,0 +1,133 @@
+"""Recordings as a stream of inputs: pings in batches, events and users in between, in the order of the file.
+
+Owns which file is of which format, and that nothing in a file stops the reading. The formats themselves are in
+`nearcast/recording_*.py`, what a good ping is in `engine/ping.py`. Memory stays flat however long a file is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from engine.ping import judge_pings
+from engine.settings import PingLimits
+from nearcast.recording_csv import read_csv
+from nearcast.recording_gpx import read_gpx
+from nearcast.recording_jsonl import read_jsonl
+from nearcast.recording_owntracks import read_owntracks
+from nearcast.recording_raw import BROKEN, RawPing, RecordedPings, RecordingError, Skipped
+from nearcast.recording_sort import sorted_by_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from engine.wire import Happened, UserChanged
+
+    Recorded = RecordedPings | Happened | UserChanged | Skipped
+
+__all__ = ["RecordedPings", "RecordingError", "Skipped", "read_recording", "read_recordings"]
+
+_BATCH = 10_000
+_LIMITS = PingLimits()
+_HEAD_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """One format: how its files are called, how they begin, and its reader."""
+
+    suffixes: tuple[str, ...]
+    begins: re.Pattern[bytes]
+    read: Callable[[BinaryIO, str, str | None], Iterator[Recorded]]
+
+
+def read_recordings(paths: Iterable[Path], *, device: str | None = None, sort: bool = False) -> Iterator[Recorded]:
+    """Several recordings, one after the other; with `sort` all of them together in order of time.
+
+    Raises `RecordingError` for a file that cannot be read at all.
+    """
+    every = (item for path in paths for item in read_recording(path, device=device))
+    return sorted_by_time(every) if sort else every
+
+
+def read_recording(path: Path, *, device: str | None = None) -> Iterator[Recorded]:
+    """One recording, in the order of the file: JSONL, CSV, GPX or OwnTracks `.rec`, each also as `.gz`.
+
+    `device` is the device of files that name none; GPX has its file's name where none is given. Lines that cannot be
+    used come out as `Skipped`. Raises `RecordingError` when there is no such file, or it is of no known format.
+    """
+    try:
+        packed = path.suffix == ".gz"
+        with cast(BinaryIO, gzip.open(path)) if packed else path.open("rb") as stream:
+            name = path.name.removesuffix(".gz") if packed else path.name
+            yield from _guarded(_format_of(stream, name, path).read(stream, str(path), device), str(path))
+    except OSError as error:
+        raise RecordingError(f"`{path}` cannot be read: {error.strerror or error}") from error
+
+
+def _guarded(items: Iterator[Recorded], file: str) -> Iterator[Recorded]:
+    """The items, until the packing of the file is broken."""
+    try:
+        yield from items
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield Skipped(file, 0, BROKEN, f"the rest of the file is not read: {error or 'it ends too early'}")
+
+
+def _format_of(stream: BinaryIO, name: str, path: Path) -> _Format:
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    for known in _FORMATS:
+        if suffix in known.suffixes:
+            return known
+    try:
+        head = stream.read(_HEAD_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        head = b""
+    if not stream.seekable():
+        raise RecordingError(f"`{path}` says nothing of its format, let its name end in .jsonl, .csv, .gpx or .rec")
+    stream.seek(0)
+    for known in _FORMATS:
+        if known.begins.match(head):
+            return known
+    raise RecordingError(f"`{path}` is of no known format, give JSONL, CSV with a header, GPX or OwnTracks .rec")
+
+
+def _stem(file: str) -> str:
+    name = file.replace("\\", "/").rpartition("/")[2].removesuffix(".gz")
+    return name.rpartition(".")[0] or name
+
+
+def _judged(raw: Iterator[RawPing | Skipped], file: str) -> Iterator[Recorded]:
+    """Raw pings in batches, judged; what is refused comes out beside them."""
+    while batch := list(islice(raw, _BATCH)):
+        pings = [item for item in batch if isinstance(item, RawPing)]
+        decoded = judge_pings([ping.fields for ping in pings], now_ms=0, limits=_LIMITS, recorded=True)
+        yield from (item for item in batch if isinstance(item, Skipped))
+        for refused in decoded.rejected:
+            yield Skipped(file, pings[refused.index].line, refused.reason.value, refused.detail)
+        if len(decoded.rows):
+            yield RecordedPings(decoded.rows)
+
+
+_FORMATS = (
+    _Format((".jsonl", ".ndjson", ".json"), re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]"), read_jsonl),
+    _Format(
+        (".gpx", ".xml"),
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*<"),
+        lambda stream, file, device: _judged(read_gpx(stream, file=file, device=device or _stem(file)), file),
+    ),
+    _Format(
+        (".rec",),
+        re.compile(rb"\d{4}-\d\d-\d\dT[^\t\n]+\t"),
+        lambda stream, file, device: _judged(read_owntracks(stream, file=file, device=device), file),
+    ),
+    _Format(
+        (".csv", ".tsv"),
+        re.compile(rb"(?i)(?:\xef\xbb\xbf)?[^\n]*\b(?:lat|latitude|beacon)\b[^\n]*\n"),
+        lambda stream, file, device: _judged(read_csv(stream, file=file, device=device), file),
+    ),
+)
