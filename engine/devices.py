@@ -145,11 +145,7 @@ class Devices:
         """Who is in any of these fences: (slot, fence, entered_ms) of each, in order of the pool."""
         used = slice(0, self.pool_used)
         pool = self.pool
-        hit = (
-            (pool["owner"][used] >= 0)
-            & (pool["entered_ms"][used] != NEVER)
-            & np.isin(pool["fence"][used], fences)
-        )
+        hit = (pool["owner"][used] >= 0) & (pool["entered_ms"][used] != NEVER) & np.isin(pool["fence"][used], fences)
         at = np.nonzero(hit)[0]
         return list(
             zip(
@@ -169,6 +165,16 @@ class Devices:
         own = self.slots.get(user)
         if own is not None and self.columns["user"][own] < 0:
             slots.append(own)
+        return slots
+
+    def forget_user(self, user: str) -> list[int]:
+        """Forget a user's name and devices; returns the slots that were theirs."""
+        slots = self.of_user(user)
+        for slot in slots:
+            self.forget(slot)
+        number = self.users.pop(user, None)
+        if number is not None:
+            self.user_names[number] = ""
         return slots
 
     def forget(self, slot: int) -> None:

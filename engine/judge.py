@@ -54,12 +54,12 @@ class Judge:
                     self.people.moved(item)
                 else:
                     self.people.transition(item)
-            for item in group:
-                if isinstance(item, Transition):
-                    self._transition(item, judged)
+            told = [item for item in group if isinstance(item, Transition)]
+            for transition in sorted(told, key=lambda t: (t.place.id, t.kind)):
+                self._transition(transition, judged)
 
     def _transition(self, told: Transition, judged: Judged) -> None:
-        candidates = self.site.rules.for_transition(told.place, told.kind)
+        candidates = self.site.rules.for_transition(told.place, told.kind, told.dwell_ms)
         if not candidates:
             return
         occasion = Occasion(
@@ -67,14 +67,9 @@ class Judge:
             told.accuracy_m, told.mocked,
         )  # fmt: skip
         edited = told.kind is Kind.ENTERED and told.cause == "edited"
-        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
         for rule, trigger in candidates:
-            if rule is decided or (edited and not rule.initial_fire):
-                continue
-            if told.kind is Kind.DWELLED and trigger.dwell_ms != told.dwell_ms:
-                continue
-            decided = rule
-            self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
+            if rule.initial_fire or not edited:
+                self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
 
     def happened(self, event: Happened, now_ms: int, request: int, judged: Judged) -> bool:
         """Judge an event; False when it was there before."""
@@ -84,7 +79,7 @@ class Judge:
             Kind.EVENT, h(event.user, event.id), event.time_ms, event.user, event_type=event.type, event_id=event.id,
             data=event.data,
         )  # fmt: skip
-        decided: Rule | None = None
+        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
         for rule, trigger in self.site.rules.for_event(event.type):
             if rule is not decided and matches(trigger, occasion):
                 decided = rule
@@ -106,22 +101,6 @@ class Judge:
         if self.people.ended(ended):
             state = DeliveryState(ended.outcome)
             judged.endings.append(Ending(ended.key, state, now_ms, ended.attempts, ended.detail))
-
-    def cancel_stopped(self, now_ms: int, judged: Judged) -> None:
-        """Give up what is pending of rules that no longer run: removed, paused, or drafts again."""
-        running = self.site.rules.running
-        for decision, entry in list(self.people.open.items()):
-            if entry.rule not in running:
-                self._cancelled(
-                    self.people.cancel(decision), now_ms, judged, f"rule `{entry.rule}` no longer runs"
-                )
-
-    def erase(self, user: str, now_ms: int, judged: Judged) -> None:
-        """Forget a user, and give up what is pending."""
-        self._cancelled(self.people.erase(user), now_ms, judged, "the user was erased")
-
-    def _cancelled(self, keys: Sequence[str], now_ms: int, judged: Judged, detail: str) -> None:
-        judged.endings += [Ending(key, DeliveryState.CANCELLED, now_ms, detail=detail) for key in keys]
 
     def _decide(
         self, rule: Rule, trigger: Trigger, occasion: Occasion, now_ms: int, request: int, received_ms: int | None,

@@ -140,19 +140,11 @@ class People:
             insort(user.sends, send, key=lambda s: s.time_ms)
         self.open[resent.decision] = Open(resent.user, resent.rule, {resent.key}, handed_over=held)
 
-    def cancel(self, decision: str) -> list[str]:
-        """Give up what is still pending of a decision; returns the keys of those deliveries."""
-        entry = self.open[decision]
-        keys = sorted(entry.remaining)
-        self._settle(decision, entry)
-        return keys
-
-    def erase(self, name: str) -> list[str]:
-        """Forget a user; returns the keys of the deliveries that were pending."""
-        keys = [key for d, e in list(self.open.items()) if e.user == name for key in self.cancel(d)]
+    def erase(self, name: str) -> None:
+        """Forget a user, and what is open of theirs: its outcomes, when they come, change nothing."""
+        self.open = {decision: entry for decision, entry in self.open.items() if entry.user != name}
         self.users.pop(name, None)
         self.event_ids.pop(name, None)
-        return keys
 
     def _settle(self, decision: str, entry: Open) -> None:
         del self.open[decision]

@@ -62,9 +62,7 @@ class Change:
 class Presence:
     """One device, taken out of the table to be worked on. What it tells is appended to `told`, in order."""
 
-    def __init__(
-        self, view: View, rows: list[Row], signals: dict[int, Signal], clock_ms: int, fix_ms: int
-    ) -> None:
+    def __init__(self, view: View, rows: list[Row], signals: dict[int, Signal], clock_ms: int, fix_ms: int) -> None:
         self.view = view
         self.rows = {row.fence: row for row in rows}
         self.signals = signals
@@ -225,9 +223,7 @@ class Presence:
         if due_ms - signal.good_ms > self.view.max_silence_ms:
             signal.waits = True
             return
-        signal.dwelled_ms = self._tell_dwelled(
-            place, signal.entered_ms or 0, signal.dwelled_ms, due_ms, due_ms
-        )
+        signal.dwelled_ms = self._tell_dwelled(place, signal.entered_ms or 0, signal.dwelled_ms, due_ms, due_ms)
 
     def _tell_waiting(self, row: Row, time_ms: int) -> None:
         row.waits = False
@@ -237,9 +233,7 @@ class Presence:
         signal = self.signals[number]
         signal.waits = False
         place = self.view.fence_count + number
-        signal.dwelled_ms = self._tell_dwelled(
-            place, signal.entered_ms or 0, signal.dwelled_ms, time_ms, time_ms
-        )
+        signal.dwelled_ms = self._tell_dwelled(place, signal.entered_ms or 0, signal.dwelled_ms, time_ms, time_ms)
 
     def _tell_dwelled(self, place: int, entered_ms: int, told_ms: int, until_ms: int, at_ms: int) -> int:
         """Tell each dwell time past by `until_ms` and not yet told, as of `at_ms`; returns the longest."""
@@ -274,9 +268,7 @@ class Presence:
                 self._add_dwell(timers, place, signal.entered_ms, signal.dwelled_ms)
         return timers
 
-    def _add_dwell(
-        self, timers: list[tuple[int, int, int]], place: int, entered_ms: int, told_ms: int
-    ) -> None:
+    def _add_dwell(self, timers: list[tuple[int, int, int]], place: int, entered_ms: int, told_ms: int) -> None:
         for dwell_ms in self.view.dwells[place]:
             if dwell_ms > told_ms:
                 timers.append((entered_ms + dwell_ms, _DWELL, place))

@@ -22,7 +22,7 @@ from rules.facts import Kind
 from rules.ids import h
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.view import View
     from engine.wire import Located
@@ -93,9 +93,7 @@ class Sense:
 
     # -- pings -----------------------------------------------------------------------------------------------------
 
-    def located(
-        self, batch: Located, now_ms: int, first_request: int
-    ) -> tuple[list[Transition | Moved], Counted]:
+    def located(self, batch: Located, now_ms: int, first_request: int) -> tuple[list[Transition | Moved], Counted]:
         """Work a batch of accepted pings and sightings; its requests are numbered from `first_request`."""
         rows = _Rows(batch, self.devices, now_ms)
         offsets, fences = self.view.index.match(rows.lat, rows.lng)
@@ -122,16 +120,12 @@ class Sense:
         )  # fmt: skip
         self._blocked[rows.device] = 0
 
-    def _work(
-        self, rows: _Rows, i: int, fences: list[int], request: int, told: list[Transition | Moved]
-    ) -> int:
+    def _work(self, rows: _Rows, i: int, fences: list[int], request: int, told: list[Transition | Moved]) -> int:
         """Work one row through the machine; returns what became of it."""
         slot, time_ms = int(rows.device[i]), int(rows.time[i])
         columns = self.devices.columns
         beacon = rows.beacon_of(i)
-        newest = (
-            int(columns["fix_ms"][slot]) if beacon is None else self.beacons.get(slot, {}).get(beacon, NEVER)
-        )
+        newest = int(columns["fix_ms"][slot]) if beacon is None else self.beacons.get(slot, {}).get(beacon, NEVER)
         if time_ms <= newest:
             return DUPLICATE if time_ms == newest else LATE
         now_ms = int(rows.received[i])
@@ -227,9 +221,7 @@ class Sense:
         columns["timer_ms"][slot], columns["quiet_ms"][slot] = presence.next_timer_ms(), presence.quiet_ms()
         self._schedule(slot)
 
-    def tell(
-        self, presence: Presence, slot: int, request: int, now_ms: int, told: list[Transition | Moved]
-    ) -> None:
+    def tell(self, presence: Presence, slot: int, request: int, now_ms: int, told: list[Transition | Moved]) -> None:
         """Turn what the machine told so far into transitions of the device's present user."""
         if not presence.told:
             return
@@ -241,11 +233,7 @@ class Sense:
                 episode, made = "", h(device, place.id, str(change.time_ms), change.kind.value)
             else:
                 episode = episode_id(device, place.id, change.entered_ms)
-                parts = (
-                    (change.kind.value,)
-                    if change.dwell_ms is None
-                    else (change.kind.value, str(change.dwell_ms))
-                )
+                parts = (change.kind.value,) if change.dwell_ms is None else (change.kind.value, str(change.dwell_ms))
                 made = h(episode, *parts)
             told.append(
                 Transition(
@@ -255,6 +243,18 @@ class Sense:
                 )
             )  # fmt: skip
         presence.told.clear()
+
+    def present(self, places: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Who is at any of these places: (slot, place number, entered_ms) of each device."""
+        fences = self.view.fence_count
+        found = self.devices.inside(np.array([n for n in places if n < fences], np.int32))
+        zones = {n - fences for n in places if n >= fences}
+        if zones:
+            for slot, signals in self.signals.items():
+                for number, signal in signals.items():
+                    if number in zones and signal.entered_ms is not None:
+                        found.append((slot, fences + number, signal.entered_ms))
+        return found
 
     # -- timers on the machine's clock -----------------------------------------------------------------------------
 
@@ -297,8 +297,7 @@ class Sense:
 
     def forget(self, user: str) -> None:
         """Forget a user's devices, as if they had never been heard of; nothing is told."""
-        for slot in self.devices.of_user(user):
-            self.devices.forget(slot)
+        for slot in self.devices.forget_user(user):
             self.signals.pop(slot, None)
             self.beacons.pop(slot, None)
             self._pushed.pop(slot, None)
@@ -333,9 +332,7 @@ class _Rows:
         self.accuracy = batch.column("accuracy")
         self.rssi = batch.column("rssi")
         self.mocked = batch.column("mocked")
-        self.received = (
-            batch.column("received") if batch.received else np.full(self.time.size, now_ms, np.int64)
-        )
+        self.received = batch.column("received") if batch.received else np.full(self.time.size, now_ms, np.int64)
         self.sighting = (self.beacon != NONE).astype(np.uint8)
         self.lat, self.lng = batch.column("lat"), batch.column("lng")
         if self.sighting.any():  # a sighting has no point: it is matched with nothing
@@ -366,8 +363,12 @@ def _count(code: Array, request: Array, requests: int) -> Counted:
     return Counted(np.bincount(request, minlength=requests) - duplicate, duplicate, each(LATE))
 
 
-def order_of(item: Transition | Moved) -> tuple[int, int, str, str]:
-    """Occasions are decided by time, device, place; what a machine told at one place and time keeps its order."""
+#: At one instant a dwell is told before the exit that ends its stay, and an exit before an enter.
+_RANK = {Kind.DWELLED: 1, Kind.EXITED: 2, Kind.ENTERED: 3, Kind.CROSSED: 4}
+
+
+def order_of(item: Transition | Moved) -> tuple[int, int, str, int, str]:
+    """The order of what is told: by request, time and device; a change of hands comes first."""
     if isinstance(item, Moved):
-        return item.request, item.time_ms, item.device, ""
-    return item.request, item.time_ms, item.device, item.place.id
+        return item.request, item.time_ms, item.device, 0, ""
+    return item.request, item.time_ms, item.device, _RANK[item.kind], item.place.id

@@ -12,14 +12,13 @@ import msgspec
 import numpy as np
 import zstandard
 
-from engine.devices import DEVICE_COLUMNS, ROW_COLUMNS
+from engine.devices import DEVICE_COLUMNS, ROW_COLUMNS, Devices
 from engine.people import Open
 from engine.step import Engine
 from engine.zones import Signal
 from rules.facts import User
 
 if TYPE_CHECKING:
-    from engine.devices import Devices
     from engine.site import Site
 
 SNAPSHOT_VERSION = 1
@@ -51,33 +50,25 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
-def capture(engine: Engine) -> Snapshot:
-    """Take the state out of a standing engine: a copy, so that packing may go on while the engine does.
-
-    Users are changed in place later: pack the snapshot before the next step, or see to it that they are copied.
-    """
-    sense, people = engine.sense, engine.people
-    devices = sense.devices
-    used = len(devices)
-    return Snapshot(
-        now_ms=engine.now_ms,
-        site=engine.site.version,
-        names=devices.names,
-        user_names=devices.user_names,
-        columns={n: devices.columns[n][:used].tobytes() for n, _, _ in DEVICE_COLUMNS},
-        pool={n: devices.pool[n][: devices.pool_used].tobytes() for n, _ in ROW_COLUMNS},
-        free=devices.free,
-        signals=sense.signals,
-        beacons=sense.beacons,
-        users=list(people.users.values()),
-        event_ids=people.event_ids,
-        open=people.open,
-    )
-
-
 def snapshot(engine: Engine) -> bytes:
     """The whole state of an engine as bytes: MessagePack, zstd."""
-    return zstandard.ZstdCompressor(level=1).compress(_encode(capture(engine)))
+    sense, people, devices = engine.sense, engine.people, engine.sense.devices
+    return _pack(
+        Snapshot(
+            now_ms=engine.now_ms,
+            site=engine.site.version,
+            names=devices.names,
+            user_names=devices.user_names,
+            columns=_columns(devices),
+            pool=_pool(devices),
+            free=devices.free,
+            signals=sense.signals,
+            beacons=sense.beacons,
+            users=list(people.users.values()),
+            event_ids=people.event_ids,
+            open=people.open,
+        )
+    )
 
 
 def site_version(data: bytes) -> str:
@@ -89,9 +80,7 @@ def restore(data: bytes, site: Site) -> Engine:
     """An engine in the state of a snapshot, under the site that it is of. Raises `SnapshotError`."""
     read = _read(data)
     if read.site != site.version:
-        raise SnapshotError(
-            f"snapshot of site version `{read.site}` cannot be restored under `{site.version}`"
-        )
+        raise SnapshotError(f"snapshot of site version `{read.site}` cannot be restored under `{site.version}`")
     engine = Engine(site, read.now_ms)
     _fill(engine.sense.devices, read)
     engine.sense.signals, engine.sense.beacons = read.signals, read.beacons
@@ -103,12 +92,31 @@ def restore(data: bytes, site: Site) -> Engine:
     return engine
 
 
-def erase(data: bytes, user: str, site: Site) -> bytes:
-    """The same snapshot without one user."""
-    engine = restore(data, site)
-    engine.sense.forget(user)
-    engine.people.erase(user)
-    return snapshot(engine)
+def erase(data: bytes, user: str) -> bytes:
+    """The same snapshot without one user. Raises `SnapshotError`."""
+    read = _read(data)
+    devices = Devices()
+    _fill(devices, read)
+    for slot in devices.forget_user(user):
+        read.signals.pop(slot, None)
+        read.beacons.pop(slot, None)
+    read.columns, read.pool = _columns(devices), _pool(devices)
+    read.users = [known for known in read.users if known.id != user]
+    read.event_ids.pop(user, None)
+    read.open = {decision: entry for decision, entry in read.open.items() if entry.user != user}
+    return _pack(read)
+
+
+def _pack(made: Snapshot) -> bytes:
+    return zstandard.ZstdCompressor(level=1).compress(_encode(made))
+
+
+def _columns(devices: Devices) -> dict[str, bytes]:
+    return {name: devices.columns[name][: len(devices)].tobytes() for name, _, _ in DEVICE_COLUMNS}
+
+
+def _pool(devices: Devices) -> dict[str, bytes]:
+    return {name: devices.pool[name][: devices.pool_used].tobytes() for name, _ in ROW_COLUMNS}
 
 
 def _read(data: bytes) -> Snapshot:

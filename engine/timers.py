@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
-
-import numpy as np
+from zoneinfo import ZoneInfo
 
 from rules.windows import next_instant
 
@@ -45,10 +44,10 @@ class Timers:
         self._queue.clear()
         self._by_id.clear()
         for rule, trigger in self.site.rules.timers:
-            key = (rule.id, rule.triggers.index(trigger))
+            key = (rule.id, trigger.index)
             self._by_id[key] = (rule, trigger)
-            for zone in self._zones(trigger):
-                self._queue.append((next_instant(trigger, after_ms, zone), *key, zone))
+            for zone in self.site.rules.timer_zones(trigger):
+                self._queue.append((_next(trigger, after_ms, zone), *key, zone.key))
         heapify(self._queue)
 
     def next_due_ms(self) -> int | None:
@@ -60,39 +59,26 @@ class Timers:
         while self._queue and self._queue[0][0] <= now_ms:
             time_ms, rule_id, index, zone = heappop(self._queue)
             rule, trigger = self._by_id[rule_id, index]
-            heappush(self._queue, (next_instant(trigger, time_ms, zone), rule_id, index, zone))
+            heappush(self._queue, (_next(trigger, time_ms, ZoneInfo(zone)), rule_id, index, zone))
             if now_ms - time_ms > rule.max_event_age_ms:
                 continue
             inside = None if trigger.inside is None else self._inside(sense, trigger, time_ms, zone)
             return Rang(rule, trigger, index, time_ms, inside)
         return None
 
-    def _zones(self, trigger: Trigger) -> list[str]:
-        """The time zones in which this timer rings: its own, or those of the places it watches."""
-        if trigger.timezone not in (None, "place"):
-            return [str(trigger.timezone)]
-        default = self.site.settings.timezone
-        if trigger.inside is None:
-            return [default]
-        return sorted({p.timezone or default for p in self.site.places.values() if trigger.inside.covers(p)})
-
     def _inside(
         self, sense: Sense, trigger: Trigger, time_ms: int, zone: str
     ) -> tuple[tuple[str, str | None, Place | None], ...]:
         """Who is in a place that the timer watches in this zone, each once, with the place entered last."""
-        own = trigger.timezone not in (None, "place")
-        default = self.site.settings.timezone
         watched = {
             n: p
             for n, p in enumerate(sense.view.places)
-            if trigger.inside is not None
-            and trigger.inside.covers(p)
-            and (own or (p.timezone or default) == zone)
+            if trigger.inside is not None and trigger.inside.covers(p) and self._rings_in(trigger, p, zone)
         }
         seen_ms = time_ms - trigger.seen_within_ms if trigger.seen_within_ms is not None else None
         clock = sense.devices.columns["clock_ms"]
         latest: dict[str, tuple[int, str, str, Place]] = {}
-        for slot, number, entered_ms in _present(sense, watched):
+        for slot, number, entered_ms in sense.present(tuple(watched)):
             if entered_ms > time_ms or (seen_ms is not None and int(clock[slot]) < seen_ms):
                 continue
             user, place = sense.devices.user_of(slot), watched[number]
@@ -101,15 +87,9 @@ class Timers:
                 latest[user] = entry
         return tuple((user, entry[2], entry[3]) for user, entry in sorted(latest.items()))
 
+    def _rings_in(self, trigger: Trigger, place: Place, zone: str) -> bool:
+        return trigger.timezone is not None or self.site.rules.zone_of(place).key == zone
 
-def _present(sense: Sense, watched: dict[int, Place]) -> list[tuple[int, int, int]]:
-    """(slot, place number, entered_ms) of each device in one of the places."""
-    fences = sense.view.fence_count
-    found = sense.devices.inside(np.array([n for n in watched if n < fences], np.int32))
-    zones = {n - fences for n in watched if n >= fences}
-    if zones:
-        for slot, signals in sense.signals.items():
-            for number, signal in signals.items():
-                if number in zones and signal.entered_ms is not None:
-                    found.append((slot, fences + number, signal.entered_ms))
-    return found
+
+def _next(trigger: Trigger, after_ms: int, zone: ZoneInfo) -> int:
+    return next_instant(trigger.days, trigger.at_ms, after_ms, zone)

@@ -5,13 +5,14 @@ Owns the numbering: fences first, in the order of the site, then beacon zones. M
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.fast import NO_BOXES
-from geo.shape import bounding_box
+from geo.shape import bounding_circle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from engine.site import Site
     from geo.border import Borders
     from geo.index import FenceIndex
+    from geo.shape import Shape
     from rules.place import Place
+
+#: No degree of latitude, and none of longitude at the equator, is shorter.
+_DEGREE_M = 110_500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def view_of(site: Site) -> View:
     places = tuple(f.place for f in fences) + tuple(z.place for z in zones)
     number = {place.id: n for n, place in enumerate(places)}
     crossings = tuple(n for n, f in enumerate(fences) if rules.crossing_wanted(f.place))
-    boxes = np.array([bounding_box(fences[n].shape) for n in crossings]) if crossings else NO_BOXES
+    boxes = np.array([_box(fences[n].shape) for n in crossings]) if crossings else NO_BOXES
     counted = [f.detection.max_accuracy_m for f in fences if not f.detection.instant]
     return View(
         places=places,
@@ -109,3 +114,16 @@ def view_of(site: Site) -> View:
         borders=site.borders,
         heard=HeardBy(zones),
     )
+
+
+def _box(shape: Shape) -> tuple[float, float, float, float]:
+    """A box (lng lat lng lat) that surely holds a fence; one that meets a pole or the antimeridian goes all round."""
+    lat, lng, radius_m = bounding_circle(shape)
+    lat_deg = radius_m / _DEGREE_M
+    south, north = lat - lat_deg, lat + lat_deg
+    if south <= -90.0 or north >= 90.0:
+        return -180.0, south, 180.0, north
+    lng_deg = lat_deg / math.cos(math.radians(max(abs(south), abs(north))))
+    if lng - lng_deg < -180.0 or lng + lng_deg > 180.0:
+        return -180.0, south, 180.0, north
+    return lng - lng_deg, south, lng + lng_deg, north

@@ -41,9 +41,7 @@ class Signal:
 
 def strength(signal: Signal, at_ms: int) -> float:
     """The strongest sighting of the last five seconds up to `at_ms`; minus infinity when there was none."""
-    return max(
-        (rssi for t, rssi in signal.recent if at_ms - STRENGTH_OVER_MS < t <= at_ms), default=float("-inf")
-    )
+    return max((rssi for t, rssi in signal.recent if at_ms - STRENGTH_OVER_MS < t <= at_ms), default=float("-inf"))
 
 
 def hear(

@@ -1,0 +1,356 @@
+"""The live loop: gathers what came in, folds it, makes it durable, and only then answers and sends.
+
+Owns the order of these, natural batching, and what happens when the store cannot commit. While one commit runs, what arrives
+gathers; the next step takes it all. Must not know HTTP or SQL. One event loop runs it; commits run in one thread beside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from connectors.intake import Busy, LocatedAnswer, Unavailable
+from engine.outward import decision_line, message_line
+from engine.ping import columns
+
+from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreError
+from engine.snapshot import snapshot
+from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
+from nearcast.recover import recover
+from rules.facts import Outcome
+from rules.ids import action_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connectors.clock import Clock
+    from connectors.dispatch import Dispatcher
+    from connectors.metrics import Metrics
+    from connectors.store_sqlite import SqliteStore
+    from engine.ping import Decoded, Rows
+    from engine.site import Site
+
+    from engine.ports import Delivery
+    from engine.step import Effects, Engine
+
+log = structlog.get_logger("nearcast.live")
+
+#: Rows that may wait for their step; beyond this new requests are asked to come again.
+WAITING_ROWS_MAX = 200_000
+#: A checkpoint is taken after so many rows of tail, or at the first step after so long with any tail.
+CHECKPOINT_ROWS = 500_000
+CHECKPOINT_MS = 15 * 60_000
+#: How long between two tries of a store that could not commit.
+RETRY_S = 0.5
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One request on its way: either the rows of located pings, or other inputs."""
+
+    done: asyncio.Future[Any]
+    rows: Rows | None = None
+    inputs: Sequence[Input] = ()
+    wait: bool = False
+
+
+@dataclass(slots=True)
+class Live:
+    """The engine of a running process, and all that goes in and out of it."""
+
+    engine: Engine
+    store: SqliteStore
+    dispatcher: Dispatcher
+    metrics: Metrics
+    clock: Clock
+    seq: int
+    ready: bool = False
+    _queue: deque[Waiting] = field(default_factory=deque)
+    _rows: int = 0
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stop: bool = False
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commit"))
+    _tail_rows: int = 0
+    _checkpoint_ms: int = 0
+    _checkpointing: asyncio.Task[None] | None = None
+    _running: set[str] = field(default_factory=set)
+    _now_ms: int = 0
+
+    # -- what comes in ---------------------------------------------------------------------------------------------
+
+    async def located(self, decoded: Decoded, *, received_ms: int, wait: bool) -> LocatedAnswer:
+        """Take accepted pings and sightings of one request; answers once they are durable."""
+        rows = decoded.rows
+        if not len(rows):
+            return LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
+        answer: LocatedAnswer = await self._enqueue(Waiting(self._future(), rows=rows, wait=wait))
+        return answer
+
+    async def submit(self, inputs: Sequence[Input]) -> list[bool]:
+        """Take other inputs; answers once they are durable, with one flag for each event: False, it was there before."""
+        fresh: list[bool] = await self._enqueue(Waiting(self._future(), inputs=inputs))
+        return fresh
+
+    def _future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    async def _enqueue(self, waiting: Waiting) -> Any:
+        if not self.ready or self._stop:
+            raise Unavailable(1)
+        size = len(waiting.rows) if waiting.rows is not None else len(waiting.inputs)
+        if self._rows + size > WAITING_ROWS_MAX:
+            raise Busy(1)
+        self._rows += size
+        self._queue.append(waiting)
+        self._wake.set()
+        return await waiting.done
+
+    def ended(self, delivery: Delivery, ending: Ending) -> None:
+        """The dispatcher is done with a delivery: the outcome goes into the next step, and is recorded with it."""
+        done = self._future()
+        done.add_done_callback(_look_at)
+        item = Ended(ending.key, delivery.decision, delivery.user, ending.state.value, ending.detail, ending.attempts)
+        self._queue.append(Waiting(done, inputs=(item,)))
+        self._wake.set()
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until `stop`; what is waiting then is worked first."""
+        self._checkpoint_ms = self._now()
+        while not (self._stop and not self._queue):
+            await self._until_due()
+            taken, self._queue, self._rows = list(self._queue), deque(), 0
+            now_ms = self._now()
+            if taken or self._due(now_ms):
+                await self._work(taken, now_ms)
+                self._maybe_checkpoint(now_ms)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends when what is waiting has been worked."""
+        self._stop = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """After `run`: a last checkpoint, so that the next start folds nothing."""
+        if self._checkpointing is not None:
+            await self._checkpointing
+        if self.ready and self._tail_rows:
+            await self._save(self._checkpoint(self._now()))
+        self._writer.shutdown()
+
+    def _now(self) -> int:
+        """The machine's clock, but never backwards: the journal's instants only grow."""
+        self._now_ms = max(self._now_ms, self.engine.now_ms, self.clock.now_ms())
+        return self._now_ms
+
+    def _due(self, now_ms: int) -> bool:
+        due_ms = self.engine.next_due_ms()
+        return due_ms is not None and due_ms <= now_ms
+
+    async def _until_due(self) -> None:
+        """Wait for something to come in, or for a timer."""
+        if self._queue:
+            return
+        self._wake.clear()
+        due_ms = self.engine.next_due_ms()
+        wait_s = None if due_ms is None else min(max(due_ms - self._now(), 0) / 1000 + 0.001, 3600.0)
+        try:
+            await asyncio.wait_for(self._wake.wait(), wait_s)
+        except TimeoutError:
+            return
+
+    async def _work(self, taken: list[Waiting], now_ms: int) -> None:
+        """One step: fold, commit, answer, send."""
+        inputs = _inputs(taken)
+        with self.metrics.step_timer():
+            effects = self.engine.step(inputs, now_ms)
+        commit = Commit(
+            self.seq + 1, now_ms, encode_frame(now_ms, inputs), effects.decisions, effects.deliveries, effects.endings,
+            effects.resent, effects.erased, _edited(effects),
+        )  # fmt: skip
+        try:
+            with self.metrics.commit_timer():
+                await asyncio.get_running_loop().run_in_executor(self._writer, self.store.commit, commit)
+        except StoreError as error:
+            await self._failed(taken, error)
+            return
+        self.seq += 1
+        self._tail_rows += sum(len(w.rows) if w.rows is not None else len(w.inputs) for w in taken)
+        self._send(effects)
+        await self._answer(taken, effects)
+        self._measure(effects)
+
+    def _send(self, effects: Effects) -> None:
+        """What was committed may leave; what an edit or an erasure stopped may not."""
+        if effects.edited is not None:
+            running = {rule.id for rule in self.engine.site.rules.rules if rule.acts}
+            for rule in sorted(self._running - running):
+                self.dispatcher.cancel_rule(rule, f"rule `{rule}` no longer runs")
+            self._running = running
+        for user in effects.erased:
+            self.dispatcher.cancel_user(user, "the user was erased")
+        if effects.deliveries:
+            self.dispatcher.add(effects.deliveries)
+
+    async def _answer(self, taken: list[Waiting], effects: Effects) -> None:
+        accepted = [n for c in effects.counted for n in c.accepted.tolist()]
+        duplicate = [n for c in effects.counted for n in c.duplicate.tolist()]
+        request, event = 0, 0
+        for waiting in taken:
+            if waiting.rows is None:
+                events = sum(isinstance(item, Happened) for item in waiting.inputs)
+                _resolve(waiting, effects.fresh[event : event + events])
+                event += events
+                continue
+            answer = LocatedAnswer(accepted[request], duplicate[request], None, None)
+            if waiting.wait:
+                answer = await self._with_decisions(answer, waiting.rows, effects, request)
+            _resolve(waiting, answer)
+            request += 1
+
+    async def _with_decisions(self, answer: LocatedAnswer, rows: Rows, effects: Effects, request: int) -> LocatedAnswer:
+        """Add what was decided for these pings now, and for repeated ones what was decided for their time."""
+        made = [d for d, r in zip(effects.decisions, effects.requests, strict=True) if r == request]
+        decisions = [decision_line(d) for d in made]
+        messages = [message_line(action_key(d.key, m.index), m) for d in made for m in d.messages]
+        if answer.duplicate:
+            known = {d.key for d in made}
+            asked = {(device, time_ms) for device, time_ms in zip(rows.devices, rows.times, strict=True)}
+            for device, time_ms in sorted(asked):
+                lines, sent = await asyncio.to_thread(self._decided_for, device, time_ms)
+                decisions += [line for line in lines if line["key"] not in known]
+                messages += [m for key, m in sent if key not in known]
+        return LocatedAnswer(answer.accepted, answer.duplicate, decisions, messages)
+
+    def _decided_for(self, device: str, time_ms: int) -> tuple[list[dict[str, Any]], list[tuple[str, dict[str, Any]]]]:
+        lines = self.store.decisions(DecisionQuery(device=device, occasion_ms=time_ms))
+        keys = [line["key"] for line in lines if line["outcome"] == Outcome.SEND]
+        return lines, [(key, m) for key in keys for m in self.store.messages(key)]
+
+    # -- when the store cannot commit ------------------------------------------------------------------------------
+
+    async def _failed(self, taken: list[Waiting], error: StoreError) -> None:
+        """Nothing was promised: tell those who wait, take the state back from the store, try until it commits."""
+        self.ready = False
+        self.dispatcher.pause()
+        log.error("store cannot commit", error=str(error))
+        _refuse(taken)
+        again = [w for w in taken if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
+        while not await self._restored():
+            waiting, self._queue, self._rows = list(self._queue), deque(), 0
+            again += [w for w in waiting if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
+            _refuse(waiting)
+            await asyncio.sleep(RETRY_S)
+        self._queue.extendleft(Waiting(self._forgotten(), inputs=w.inputs) for w in reversed(again))
+        self.ready = True
+        self.dispatcher.resume()
+        log.info("store commits again", seq=self.seq)
+
+    def _forgotten(self) -> asyncio.Future[Any]:
+        done = self._future()
+        done.add_done_callback(_look_at)
+        return done
+
+    async def _restored(self) -> bool:
+        """Take the state back from the store and prove with a tick that it commits."""
+        now_ms = self._now()
+        try:
+            back = await asyncio.to_thread(recover, self.store, now_ms, known=self.engine.site)
+            effects = back.engine.step((), now_ms)
+            commit = Commit(
+                back.seq + 1, now_ms, encode_frame(now_ms, ()), effects.decisions, effects.deliveries, effects.endings
+            )
+            await asyncio.get_running_loop().run_in_executor(self._writer, self.store.commit, commit)
+        except StoreError:
+            return False
+        self.engine, self.seq = back.engine, back.seq + 1
+        self._send(effects)
+        self._measure(effects)
+        return True
+
+    # -- checkpoints and gauges ------------------------------------------------------------------------------------
+
+    def _maybe_checkpoint(self, now_ms: int) -> None:
+        late = self._tail_rows and now_ms - self._checkpoint_ms >= CHECKPOINT_MS
+        running = self._checkpointing is not None and not self._checkpointing.done()
+        if self.ready and not running and (late or self._tail_rows >= CHECKPOINT_ROWS):
+            self._checkpointing = asyncio.create_task(self._save(self._checkpoint(now_ms)))
+
+    def _checkpoint(self, now_ms: int) -> Checkpoint:
+        self._tail_rows, self._checkpoint_ms = 0, now_ms
+        return Checkpoint(self.seq, now_ms, snapshot(self.engine))
+
+    async def _save(self, point: Checkpoint) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self.store.save_checkpoint, point)
+        except StoreError as error:
+            log.warning("no checkpoint was kept, the journal is whole", error=str(error))
+
+    def _measure(self, effects: Effects) -> None:
+        self.metrics.effects(effects)
+        self.metrics.devices(len(self.engine.sense.devices))
+
+    # -- edits -----------------------------------------------------------------------------------------------------
+
+    async def edit(self, site: Site) -> None:
+        """Bring a compiled version of the site into force."""
+        self.engine.prepare(site)
+        await self.submit((Edited(site.version, dict(site.files)),))
+
+    async def erase(self, user: str) -> None:
+        """Forget a user, in one commit."""
+        await self.submit((Erased(user),))
+
+    async def resend(self, delivery: Delivery) -> None:
+        """Send a failed delivery again, with its `ttl` counted from now."""
+        item = Resent(
+            delivery.key, delivery.decision, delivery.user, delivery.rule, list(delivery.tags), delivery.place,
+            delivery.test, delivery.expires_ms - delivery.created_ms,
+        )  # fmt: skip
+        await self.submit((item,))
+        fresh = await asyncio.to_thread(self.store.delivery, delivery.key)
+        if fresh is not None and fresh.state is DeliveryState.PENDING:
+            self.dispatcher.add((fresh,))
+
+
+def _inputs(taken: Sequence[Waiting]) -> list[Input]:
+    """The inputs of what was taken, in order; located requests that follow each other share their columns."""
+    inputs: list[Input] = []
+    run: list[Rows] = []
+    for waiting in taken:
+        if waiting.rows is not None:
+            run.append(waiting.rows)
+            continue
+        if run:
+            inputs.append(columns(run))
+            run = []
+        inputs.extend(waiting.inputs)
+    if run:
+        inputs.append(columns(run))
+    return inputs
+
+
+def _edited(effects: Effects) -> tuple[str, dict[str, bytes]] | None:
+    return None if effects.edited is None else (effects.edited.version, effects.edited.files)
+
+
+def _resolve(waiting: Waiting, value: object) -> None:
+    if not waiting.done.done():
+        waiting.done.set_result(value)
+
+
+def _refuse(waiting: Sequence[Waiting]) -> None:
+    for entry in waiting:
+        if not entry.done.done():
+            entry.done.set_exception(Unavailable(1))
+
+
+def _look_at(done: asyncio.Future[Any]) -> None:
+    """Outcomes have nobody who waits for them; a refused one is worked again by `_failed`."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,76 @@
+"""From a store back to the state: the newest checkpoint, then the fold of the frames after it.
+
+Owns the order: checkpoint, its version of the site, the tail. Must not know what the process does afterwards. The same is done
+at a start, after a failed commit, and to look at a store from outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.site import read_site
+
+from engine.snapshot import restore, site_version
+from engine.step import Engine
+from engine.wire import decode_frame
+from geo.mistake import MistakesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connectors.store_sqlite import SqliteStore
+    from engine.site import Site
+
+
+@dataclass(slots=True)
+class Recovered:
+    """The state of a store: the engine after frame `seq`, and how many frames were folded onto the checkpoint.
+
+    `differences` counts decisions that came out otherwise than they are stored; what is stored stands.
+    """
+
+    engine: Engine
+    seq: int
+    tail: int = 0
+    differences: int = 0
+
+
+def compiled(files: dict[str, bytes], previous: Site | None = None) -> Site:
+    """The site of these files. Raises `MistakesError` with all mistakes when it has any."""
+    site, mistakes = read_site(files, previous=previous)
+    if site is None:
+        raise MistakesError(mistakes)
+    return site
+
+
+def recover(
+    store: SqliteStore,
+    now_ms: int,
+    *,
+    known: Site | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Recovered:
+    """Fold a store to its end. An empty store gives an engine of the empty site, as of `now_ms`.
+
+    `known` is a site that need not be compiled again. `progress` is told the number of frames folded so far.
+    """
+    checkpoint = store.checkpoint()
+    if checkpoint is None:
+        first = next(iter(store.frames(0)), None)
+        engine = Engine(compiled({}), first.now_ms if first else now_ms)
+        recovered = Recovered(engine, 0)
+    else:
+        version = site_version(checkpoint.state)
+        site = known if known is not None and known.version == version else compiled(store.site_files(version), known)
+        recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq)
+    if known is not None:
+        recovered.engine.prepare(known)
+    for stored in store.frames(recovered.seq):
+        frame = decode_frame(stored.data)
+        effects = recovered.engine.step(frame.inputs, frame.now_ms)
+        recovered.differences += store.count_differences(effects.decisions)
+        recovered.seq, recovered.tail = stored.seq, recovered.tail + 1
+        if progress is not None:
+            progress(recovered.tail)
+    return recovered

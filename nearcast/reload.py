@@ -1,0 +1,110 @@
+"""Hot reload: edits of the site's files come into force while the process runs.
+
+Owns noticing (SIGHUP, or files that changed and then stood still for a moment) and that a bad version changes nothing.
+Must not know what an edit does to those present. Reading and compiling happen in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connectors.intake import Unavailable
+from engine.site import read_site
+from nearcast.fault import InputFaultError
+from nearcast.folder import read_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from connectors.metrics import Metrics
+    from engine.site import Site
+    from geo.mistake import Mistake
+    from nearcast.live import Live
+
+log = structlog.get_logger("nearcast.reload")
+
+#: How often the files are looked at; a change counts once two looks see the same.
+LOOK_S = 0.5
+#: So many mistakes are named in the log; `nearcast check` names them all.
+MISTAKES_LOGGED = 20
+
+
+class Reloader:
+    """Watches one folder. `applied` is called with each version that came into force, before new pings meet it."""
+
+    def __init__(self, path: Path, live: Live, metrics: Metrics, applied: Callable[[Site], Awaitable[None]]) -> None:
+        self._path = path
+        self._live = live
+        self._metrics = metrics
+        self._applied = applied
+        self._asked = asyncio.Event()
+        self._busy = asyncio.Lock()
+
+    def ask(self) -> None:
+        """Look now, whether or not anything seems to have changed: SIGHUP."""
+        self._asked.set()
+
+    async def watch(self) -> None:
+        """Reload whenever the files change; never returns."""
+        applied = seen = await asyncio.to_thread(fingerprint, self._path)
+        while True:
+            try:
+                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+            except TimeoutError:
+                now = await asyncio.to_thread(fingerprint, self._path)
+                changed, seen = now != applied and now == seen, now
+                if not changed:
+                    continue
+            self._asked.clear()
+            applied = seen
+            await self.reload()
+
+    async def reload(self) -> bool:
+        """Read the files and bring them into force; False when they are bad, or could not be taken just now."""
+        async with self._busy:
+            try:
+                files = await asyncio.to_thread(read_folder, self._path)
+            except InputFaultError as error:
+                return self._refused(str(error))
+            known = self._live.engine.site
+            site, mistakes = await asyncio.to_thread(read_site, files, previous=known)
+            if site is None:
+                return self._mistaken(mistakes)
+            if site.version != known.version:
+                try:
+                    await self._live.edit(site)
+                except Unavailable:
+                    return self._refused("the store cannot commit just now, the files are looked at again once it can")
+            await self._applied(site)
+            self._metrics.reloaded(good=True)
+            log.info("site in force", version=site.version, fences=len(site.fences), rules=len(site.rules.rules))
+            return True
+
+    def _mistaken(self, mistakes: list[Mistake]) -> bool:
+        for mistake in mistakes[:MISTAKES_LOGGED]:
+            log.error("mistake in the site", mistake=str(mistake))
+        return self._refused(f"{len(mistakes)} mistakes, the version in force stays, see `nearcast check`")
+
+    def _refused(self, why: str) -> bool:
+        self._metrics.reloaded(good=False)
+        log.error("reload refused", why=why)
+        return False
+
+
+def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What tells that a file of the site changed: names, times, sizes. A folder that is gone has none."""
+    seen = []
+    for file in sorted(path.rglob("*")):
+        parts = file.relative_to(path).parts
+        if "var" in parts or any(p.startswith(".") for p in parts):
+            continue
+        try:
+            stat = file.stat()
+        except OSError:
+            continue
+        seen.append(("/".join(parts), stat.st_mtime_ns, stat.st_size))
+    return tuple(seen)

@@ -1,0 +1,140 @@
+"""What a replay counts, writes and prints.
+
+Owns the counts by rule, reason and hour, and their two forms: a table for people, one object for programs. Must not know
+how a recording is folded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine.ids import instant
+from engine.outward import decision_line, to_json, transition_line
+from rules.facts import Kind, Outcome, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.step import Effects
+    from nearcast.recording_raw import Skipped
+    from nearcast.replay_options import ReplayOptions
+
+_HOUR_MS = 3_600_000
+#: So many left-out lines are shown; all are counted.
+_SKIPPED_SHOWN = 10
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a replay, and the files that its lines go to as it runs."""
+
+    decisions: IO[bytes] | None = None
+    transitions: IO[bytes] | None = None
+    pings: int = 0
+    duplicate: int = 0
+    late: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    hours: Counter[tuple[int, str]] = field(default_factory=Counter)
+    skipped: int = 0
+    shown: list[Skipped] = field(default_factory=list)
+
+    def effects(self, effects: Effects) -> None:
+        """Count one step, and write its lines."""
+        for counted in effects.counted:
+            self.pings += int(counted.accepted.sum() + counted.duplicate.sum())
+            self.duplicate += int(counted.duplicate.sum())
+            self.late += int(counted.late.sum())
+        for told in effects.transitions:
+            self.kinds[told.kind.value] += 1
+            if self.transitions is not None:
+                self.transitions.write(to_json(transition_line(told)) + b"\n")
+        for decision in effects.decisions:
+            self.decided[decision.rule, decision.outcome.value, decision.reason.value] += 1
+            self.hours[decision.time_ms // _HOUR_MS, decision.outcome.value] += 1
+            if self.decisions is not None:
+                self.decisions.write(to_json(decision_line(decision)) + b"\n")
+
+    def reject(self, reason: str, count: int) -> None:
+        """Count pings that were refused for their time."""
+        if count:
+            self.rejected[reason] += count
+
+    def skip(self, skipped: Skipped) -> None:
+        """Count a line that could not be read; the first few are shown."""
+        self.skipped += 1
+        if len(self.shown) < _SKIPPED_SHOWN:
+            self.shown.append(skipped)
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts as `--json` prints them."""
+        return {
+            "pings": self.pings,
+            "transitions": {k.value: self.kinds[k.value] for k in Kind if k not in (Kind.EVENT, Kind.TIMER)},
+            "decisions": [
+                {"rule": rule, "outcome": outcome, "reason": reason, "count": count}
+                for (rule, outcome, reason), count in sorted(self.decided.items())
+            ],
+        }
+
+
+@contextmanager
+def progress_bar(options: ReplayOptions, unit: str) -> Iterator[Any]:
+    """A progress bar on a terminal, nothing elsewhere; it goes to standard error."""
+    console = Console(stderr=True)
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
+    shown = console.is_terminal and not options.as_json
+    with Progress(*columns, console=console, disable=not shown, transient=True) as progress:
+        task = progress.add_task("replay", total=None)
+
+        class Bar:
+            def advance(self, count: int) -> None:
+                progress.advance(task, count)
+
+        yield Bar()
+
+
+def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
+    """Print the counts to `out`, and what was left out to standard error."""
+    err = Console(file=sys.stderr, highlight=False)
+    for skipped in tally.shown:
+        err.print(str(skipped), markup=False)
+    if tally.skipped > len(tally.shown):
+        err.print(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
+    for reason, count in sorted(tally.rejected.items()):
+        err.print(f"{count:,} pings refused: {reason}")
+    if options.assume_consent:
+        err.print("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
+    if options.as_json:
+        out.write(to_json(tally.as_json()).decode() + "\n")
+        return
+    _print_tables(tally, Console(file=out, highlight=False))
+
+
+def _print_tables(tally: Tally, console: Console) -> None:
+    moves = ", ".join(f"{n:,} {kind}" for kind, n in sorted(tally.kinds.items())) or "no transitions"
+    console.print(f"{tally.pings:,} pings ({tally.duplicate:,} repeated, {tally.late:,} late): {moves}")
+    if not tally.decided:
+        console.print("no rule had an occasion: do its places and kinds of transition come up in this recording?")
+        return
+    table = Table("rule", "sent", "suppressed", "why not", title="decisions by rule")
+    for rule in sorted({r for r, _, _ in tally.decided}):
+        sent = tally.decided[rule, Outcome.SEND.value, Reason.SENT.value]
+        reasons = {x: n for (r, o, x), n in tally.decided.items() if r == rule and o == Outcome.SUPPRESS.value}
+        why = ", ".join(f"{x} {reasons[x]:,}" for x in (m.value for m in Reason) if x in reasons)
+        table.add_row(rule, f"[green]{sent:,}[/]", f"{sum(reasons.values()):,}", why)
+    console.print(table)
+    hours = Table("hour (UTC)", "sent", "suppressed", title="decisions by hour")
+    for hour in sorted({h for h, _ in tally.hours}):
+        sent, kept = (tally.hours[hour, o.value] for o in (Outcome.SEND, Outcome.SUPPRESS))
+        hours.add_row(instant(hour * _HOUR_MS)[:13].replace("T", " ") + "h", f"[green]{sent:,}[/]", f"{kept:,}")
+    console.print(hours)

@@ -1,0 +1,62 @@
+"""Upkeep of the store while the process runs: what is older than it is kept goes, and erased people go from older bytes.
+
+Owns when this is done. Must not know how. It works in a thread, in small pieces, beside the commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connectors.store_sqlite import Keep
+from engine.ports import StoreError
+from engine.snapshot import SnapshotError, erase
+
+if TYPE_CHECKING:
+    from connectors.clock import Clock
+    from connectors.store_sqlite import SqliteStore
+    from nearcast.live import Live
+
+log = structlog.get_logger("nearcast.upkeep")
+
+#: How often old things are dropped; an erasure does not wait for it.
+EACH_S = 600.0
+
+
+class Upkeep:
+    """The upkeep of one store. `ask` has it done soon, as after an erasure."""
+
+    def __init__(self, store: SqliteStore, live: Live, clock: Clock) -> None:
+        self._store = store
+        self._live = live
+        self._clock = clock
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Do it soon."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Keep the store in order; never returns."""
+        while True:
+            try:
+                await self._once()
+            except (StoreError, SnapshotError) as error:
+                log.warning("upkeep of the store failed, it is tried again", error=str(error))
+            try:
+                await asyncio.wait_for(self._asked.wait(), EACH_S)
+            except TimeoutError:
+                continue
+            self._asked.clear()
+
+    async def _once(self) -> None:
+        for erasure in await asyncio.to_thread(self._store.erasures):
+            await asyncio.to_thread(self._store.rewrite_erased, erasure, (), partial(erase, user=erasure.user))
+            log.info("an erased user was taken out of older frames", up_to_frame=erasure.seq)
+        settings = self._live.engine.site.settings.keep
+        keep = Keep(pings_ms=settings.pings_ms, decisions_ms=settings.decisions_ms)
+        while await asyncio.to_thread(self._store.retain, self._clock.now_ms(), keep):
+            await asyncio.sleep(0)
