@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from geo.geometry import Fault, shape_of
+from geo.geometry import Fault, brief, shape_of
 from geo.jsontext import JsonText, Path, line_starts, too_deep_at
 from geo.mistake import Mistake
 from geo.shape import Shape
+
+_DIGITS = re.compile(r"\d{1000}")
 
 DEPTH_MAX = 64
 """Free data in `properties` may be nested so deep."""
@@ -36,8 +39,10 @@ def read_features(text: str | bytes, *, file: str) -> tuple[list[Feature], list[
 
     Vertices are counted from 0, as `coordinates[ring][vertex]` does. Altitudes are left out; numeric ids become text.
 
-    >>> text = '{"type": "FeatureCollection", "features": [{"type": "Feature", "id": 7, "properties": {"radius_m": 50},'
-    >>> features, mistakes = read_features(text + '"geometry": {"type": "Point", "coordinates": [139.7, 35.69]}}]}', file="a")
+    >>> feature = '{"type": "Feature", "id": 7, "properties": {"radius_m": 50}, "geometry": {"type": "Point", '
+    >>> feature += '"coordinates": [139.7, 35.69]}}'
+    >>> text = '{"type": "FeatureCollection", "features": [' + feature + "]}"
+    >>> features, mistakes = read_features(text, file="fences/a.geojson")
     >>> features[0].id, features[0].shape, mistakes
     ('7', Circle(lat_deg=35.69, lng_deg=139.7, radius_m=50.0), [])
     >>> str(read_features("[1,\\n", file="fences/a.geojson")[1][0])
@@ -46,13 +51,26 @@ def read_features(text: str | bytes, *, file: str) -> tuple[list[Feature], list[
     content, broken = _decoded(text, file)
     if broken is not None:
         return [], [broken]
-    document, broken = _parsed(content, file)
-    if broken is not None:
-        return [], [broken]
-    where = JsonText(content)
-    reader = _Reader(where, file)
-    reader.read(document)
+    try:
+        reader = _Reader(JsonText(content), file)
+        reader.read(json.loads(content))
+    except json.JSONDecodeError as error:
+        what = f"this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        return [], [Mistake(file, error.lineno, error.colno, what, None, "mend the syntax here")]
+    except RecursionError:
+        what = f"nested deeper than {DEPTH_MAX} levels"
+        return [], [_mistake_at(content, too_deep_at(content, DEPTH_MAX), file, what, "flatten it")]
+    except ValueError:
+        # the one other thing that `json.loads` refuses: Python makes no numbers of thousands of digits
+        found = _DIGITS.search(content)
+        offset = found.start() if found else 0
+        return [], [_mistake_at(content, offset, file, "a number has too many digits", "shorten it")]
     return reader.features, reader.mistakes
+
+
+def _mistake_at(text: str, offset: int, file: str, what: str, mend: str) -> Mistake:
+    starts = line_starts(text[:offset])
+    return Mistake(file, len(starts), offset - starts[-1] + 1, what, None, mend)
 
 
 def _decoded(text: str | bytes, file: str) -> tuple[str, Mistake | None]:
@@ -69,22 +87,6 @@ def _decoded(text: str | bytes, file: str) -> tuple[str, Mistake | None]:
         return "", Mistake(file, len(starts), column, "this byte is not UTF-8", bad, "save the file as UTF-8")
 
 
-def _parsed(text: str, file: str) -> tuple[Any, Mistake | None]:
-    try:
-        return json.loads(text), None
-    except json.JSONDecodeError as error:
-        what = f"this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-        return None, Mistake(file, error.lineno, error.colno, what, None, "mend the syntax here")
-    except (RecursionError, ValueError) as error:
-        # ValueError: an integer of more digits than Python turns into a number
-        deep = isinstance(error, RecursionError)
-        offset = too_deep_at(text, DEPTH_MAX) if deep else 0
-        starts = line_starts(text[:offset])
-        what = f"nested deeper than {DEPTH_MAX} levels" if deep else "a number has too many digits"
-        mend = "flatten it" if deep else "shorten it"
-        return None, Mistake(file, len(starts), offset - starts[-1] + 1, what, None, mend)
-
-
 class _Reader:
     """Gathers the features and mistakes of one document."""
 
@@ -98,14 +100,13 @@ class _Reader:
     def read(self, document: Any) -> None:
         kind = document.get("type") if isinstance(document, dict) else None
         if kind != "FeatureCollection":
-            got = json.dumps(kind) if isinstance(document, dict) else type(document).__name__
+            got = brief(kind if isinstance(document, dict) else document)
             mend = 'wrap it as {"type": "FeatureCollection", "features": [...]}'
             self._mistake(0, ("type",), "a fence file is a `FeatureCollection`", got, mend)
             return
         members = document.get("features")
         if not isinstance(members, list):
-            got = "nothing" if members is None else type(members).__name__
-            self._mistake(0, ("features",), "`features` must be an array", got, "list the features in it")
+            self._mistake(0, ("features",), "`features` must be an array", brief(members), "list the features in it")
             return
         offset = self.where.find(("features",))
         for (index, at), member in zip(self.where.children(offset), members, strict=True):
@@ -113,7 +114,7 @@ class _Reader:
 
     def _feature(self, index: int, at: int, member: Any) -> None:
         if not isinstance(member, dict) or member.get("type") != "Feature":
-            got = json.dumps(member.get("type")) if isinstance(member, dict) else type(member).__name__
+            got = brief(member.get("type") if isinstance(member, dict) else member)
             mend = 'it needs {"type": "Feature", ...}'
             self._mistake(at, ("type",), f"feature {index} is not a `Feature`", got, mend)
             return
@@ -122,8 +123,8 @@ class _Reader:
         if properties is None:
             properties = {}
         if not isinstance(properties, dict):
-            got = type(properties).__name__
-            self._mistake(at, ("properties",), f"feature {index}: `properties` must be an object", got, "use {}")
+            what = f"feature {index}: `properties` must be an object"
+            self._mistake(at, ("properties",), what, brief(properties), "use {}")
             properties = {}
         fence = self._id(index, at, member, properties)
         name = f"feature {index}" if fence is None else f"fence `{fence}`"
@@ -145,14 +146,14 @@ class _Reader:
             return None
         if isinstance(value, bool) or not isinstance(value, str | int | float) or not _is_text(str(value)):
             what = f"feature {index}: `id` must be a text or a number"
-            self._mistake(at, path, what, json.dumps(value), 'write it as "shop-1"')
+            self._mistake(at, path, what, brief(value), 'write it as "shop-1"')
             return None
         fence = str(value)
         line = self.where.line_column(at)[0]
-        first = self._lines.setdefault(fence, line)
-        if first != line or any(f.id == fence for f in self.features[-1:]):
-            what = f"two fences have the id `{fence}`, the first in line {first}"
+        if fence in self._lines:
+            what = f"two fences have the id `{fence}`, the first in line {self._lines[fence]}"
             self._mistake(at, path, what, None, "give each its own")
+        self._lines.setdefault(fence, line)
         return fence
 
     def _check_data(self, at: int, name: str, properties: dict[str, Any]) -> None:

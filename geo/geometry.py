@@ -36,15 +36,15 @@ class Fault:
 def shape_of(geometry: Any, properties: dict[str, Any]) -> tuple[Shape | None, list[Fault]]:
     """The shape of a feature, or None and all its faults."""
     if not isinstance(geometry, dict):
-        got = "nothing" if geometry is None else type(geometry).__name__
-        return None, [Fault(("geometry",), "", "it has no geometry", got, "draw a Polygon, or a Point with `radius_m`")]
+        mend = "draw a Polygon, or a Point with `radius_m`"
+        return None, [Fault(("geometry",), "", "it has no geometry", brief(geometry), mend)]
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind not in KINDS:
         mend = "a fence is a Polygon, a MultiPolygon, a Point with `radius_m` or a LineString with `buffer_m`"
-        return None, [Fault(("geometry", "type"), "", "wrong type of geometry", json.dumps(kind)[:40], mend)]
+        return None, [Fault(("geometry", "type"), "", "wrong type of geometry", brief(kind), mend)]
     if not isinstance(coordinates, list) or not coordinates:
-        got = "[]" if coordinates == [] else json.dumps(coordinates)[:40]
-        return None, [Fault(("geometry", "coordinates"), "", "empty geometry", got, "list its positions")]
+        path: Path = ("geometry", "coordinates")
+        return None, [Fault(path, "", "empty geometry", brief(coordinates), "list its positions")]
     reader = _Reader(coordinates)
     if kind == "Point":
         return reader.circle(properties), reader.faults
@@ -60,10 +60,11 @@ class _Reader:
         self.faults: list[Fault] = []
         self._coordinates = coordinates
         self._swapped = _looks_swapped(coordinates)
+        self._swap_told = False
 
     def circle(self, properties: dict[str, Any]) -> Circle | None:
         radius_m = self._metres(properties, "radius_m", "a Point", RADIUS_M_MAX)
-        chain = self._chain([self._coordinates], (), "")
+        chain = self._chain([self._coordinates], (), "", alone=True)
         if chain is None or radius_m is None:
             return None
         return Circle(float(chain[0, 1]), float(chain[0, 0]), radius_m)
@@ -101,7 +102,7 @@ class _Reader:
 
     def _polygon(self, rings: Any, path: Path, part: str) -> tuple[FloatArray, ...] | None:
         if not isinstance(rings, list) or not rings:
-            self._fault(path, part, "empty geometry", json.dumps(rings)[:40], "list its rings")
+            self._fault(path, part, "empty geometry", brief(rings), "list its rings")
             return None
         out = [self._ring(ring, (*path, n), f"{part}, ring {n}") for n, ring in enumerate(rings)]
         good = tuple(ring for ring in out if ring is not None)
@@ -132,32 +133,32 @@ class _Reader:
             self._within_half_turn(chain, path, part, ring=True)
         return chain if len(self.faults) == before else None
 
-    def _chain(self, positions: Any, path: Path, part: str) -> FloatArray | None:
+    def _chain(self, positions: Any, path: Path, part: str, *, alone: bool = False) -> FloatArray | None:
         """float64[n, 2] of good positions; the first bad one is a fault, which tells how many more there are."""
         if not isinstance(positions, list) or not positions:
-            self._fault(path, part, "empty geometry", json.dumps(positions)[:40], "list its positions")
+            self._fault(path, part, "empty geometry", brief(positions), "list its positions")
             return None
         bad = [(k, fault) for k, p in enumerate(positions) if (fault := self._position_fault(p)) is not None]
         if not bad:
             return np.array([[float(p[0]), float(p[1])] for p in positions])
         k, (what, got, mend) = bad[0]
         if self._swapped:
-            if any("swapped" in fault.what for fault in self.faults):
+            if self._swap_told:
                 return None
+            self._swap_told = True
         elif len(bad) > 1:
             what += f" (and {len(bad) - 1} more)"
-        is_point = positions is not self._coordinates and positions[0] is self._coordinates
-        where: Path = path if is_point else (*path, k)
-        self._fault(where, part if is_point else f"{part}, vertex {k}", what, got, mend)
+        where: Path = path if alone else (*path, k)
+        self._fault(where, part if alone else f"{part}, vertex {k}", what, got, mend)
         return None
 
     def _position_fault(self, position: Any) -> tuple[str, str, str] | None:
         """(what, got, mend) of a position that is none."""
         if not isinstance(position, list) or len(position) < 2 or not all(_is_number(c) for c in position):
-            got = json.dumps(position)[:40]
-            return "a position is two numbers, longitude and latitude", got, "write it as [139.7, 35.69]"
+            what = "a position is two numbers, longitude and latitude"
+            return what, brief(position), "write it as [139.7, 35.69]"
         lng, lat = position[0], position[1]
-        got = f"[{lng}, {lat}]"[:60]
+        got = brief([lng, lat])
         if not all(_is_finite(c) for c in position):
             return "a coordinate is not a finite number", got, "write degrees as decimal numbers"
         if -180 <= lng <= 180 and -90 <= lat <= 90:
@@ -198,7 +199,7 @@ class _Reader:
             got = "null" if key in properties else None
             fault = Fault(path, "", f"{kind} needs `{key}` in its properties", got, f'add it, such as "{key}": 50')
         elif not _is_number(value) or not _is_finite(value):
-            fault = Fault(path, "", f"`{key}` must be a number of metres", json.dumps(value)[:40], "write it as 50")
+            fault = Fault(path, "", f"`{key}` must be a number of metres", brief(value), "write it as 50")
         elif value <= 0:
             fault = Fault(path, "", f"`{key}` must be above 0", str(value), "write metres, such as 50")
         elif value > most:
@@ -210,6 +211,22 @@ class _Reader:
 
     def _fault(self, path: Path, part: str, what: str, got: str | None, mend: str) -> None:
         self.faults.append(Fault(("geometry", "coordinates", *path), part, what, got, mend))
+
+
+def brief(value: Any) -> str:
+    """How a value of a JSON text looks, in a few characters; never deep.
+
+    >>> brief([139.7, "x"]), brief({"a": 1}), brief(None)
+    ('[139.7, "x"]', 'an object', 'null')
+    """
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        if any(isinstance(v, list | dict) for v in value) or len(value) > 3:
+            return "an array"
+        return f"[{', '.join(brief(v) for v in value)}]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _looks_swapped(coordinates: Any) -> bool:
