@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import shapely
 from shapely.geometry import shape
 
+from engine.ping import columns, decode_pings
+from engine.settings import PingLimits
+from engine.site import Site, read_site
+from engine.step import Engine
+from engine.wire import Happened, UserChanged
+from nearcast.crowd import Crowd
+from nearcast.folder import read_folder
+from nearcast.town import town_of
+from rules.facts import Kind, Reason
+from rules.testing import run_tests
+
+if TYPE_CHECKING:
+    from rules.facts import Decision
+
 SITE = Path(__file__).parents[2] / "examples" / "tokyo"
 FENCE_FILES = ("stations", "wards", "stores")
+#: Wednesday 2026-11-25, 17:00 in Tokyo.
+FIVE_MS = 1_795_593_600_000
 
 
 def features(name: str) -> list[dict[str, Any]]:
@@ -94,3 +111,61 @@ def test_the_sources_and_their_licences_are_named() -> None:
     for name in FENCE_FILES:
         assert f"`fences/{name}.geojson`" in sources
     assert "Permission is hereby granted" in sources and "国土数値情報" in sources
+
+
+# the product's own readers, and the demo's moment
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    site, mistakes = read_site(read_folder(SITE, warn=None))
+    assert not mistakes, "\n".join(map(str, mistakes))
+    assert site is not None
+    return site
+
+
+def test_the_site_has_no_mistakes_and_all_places(site: Site) -> None:
+    assert len(site.fences) == sum(len(features(name)) for name in FENCE_FILES)
+    assert len(site.zones) == 12
+    assert {place.timezone for place in site.places.values()} == {"Asia/Tokyo"}
+
+
+def test_every_rule_has_tests_of_its_own_and_they_hold(site: Site) -> None:
+    assert [rule.id for rule in site.rules.rules if not rule.tests] == []
+    assert run_tests(site.rules) == []
+
+
+def test_the_rules_show_the_language(site: Site) -> None:
+    rules = site.rules.rules
+
+    assert {trigger.kind for rule in rules for trigger in rule.triggers} == set(Kind)
+    assert {rule.state for rule in rules} == {"live", "test", "draft"}
+
+
+def test_every_message_is_there_in_japanese_and_english(site: Site) -> None:
+    assert {tuple(template.words) for template in site.rules.templates.values()} == {("ja", "en")}
+
+
+def test_a_crowd_gets_its_messages_within_seconds_after_five(site: Site) -> None:
+    start_ms = 1_795_593_570_000
+    crowd = Crowd(1, town=town_of(site.files), start_ms=start_ms, people=1_000)
+    engine = Engine(site, start_ms)
+    engine.step([UserChanged(body.pop("id"), **body) for body in map(dict, crowd.users())], start_ms)
+    decisions: list[Decision] = []
+    for second in range(1, 61):
+        now_ms = start_ms + second * 1_000
+        batch = crowd.step(now_ms)
+        body = msgspec.json.encode(batch.pings + batch.sightings)
+        decoded = decode_pings(body, ndjson=False, now_ms=now_ms, limits=PingLimits())
+        assert not decoded.rejected
+        events = [Happened(e["user"], e["id"], e["type"], e["time"], e["data"]) for e in batch.events]
+        decisions += engine.step([columns([decoded.rows]), *events], now_ms).decisions
+    sale = [d for d in decisions if d.rule == "shinjuku-wed-timesale"]
+    sent = [d for d in sale if d.reason is Reason.SENT]
+
+    assert not [d for d in sent if d.time_ms < FIVE_MS]
+    assert len([d for d in sent if d.occasion.kind is Kind.TIMER and d.time_ms < FIVE_MS + 2_000]) >= 10
+    assert len([d for d in sent if d.occasion.kind is Kind.ENTERED]) >= 5
+    assert {Reason.WINDOW, Reason.AUDIENCE, Reason.CONSENT} <= {d.reason for d in sale}
+    assert {m.locale for d in sent for m in d.messages} == {"ja", "en"}
+    assert {d.rule for d in decisions if d.reason is Reason.SENT} >= {"restaurant-floor-welcome", "purchase-thank-you"}
