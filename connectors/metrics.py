@@ -1,0 +1,258 @@
+"""The metrics of one process, as they are counted.
+
+Owns when a label set begins to exist, and that there are never too many. What there is to count stands in
+`connectors/metrics_table.py`. Must not know who counts. All methods are cheap: no look-up by text on the way of a ping.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from connectors.clock import MachineClock
+from connectors.metrics_table import BUCKETS_S, DECIDED, RULE_STATES, TABLE, MetricKind, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from connectors.clock import Clock
+    from engine.ports import AttemptResult, DeliveryState
+    from engine.step import Effects
+    from rules.model import Rule
+
+__all__ = ["TABLE", "Metrics"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+#: The label of a rule when there are too many of them.
+ANY_RULE: Final = "*"
+
+# The times of creation are series that nobody asked for, one more for each counter.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """All counters and gauges of one process, in a registry of their own."""
+
+    def __init__(self, max_rules: int = 200, clock: Clock | None = None) -> None:
+        self._clock = clock or MachineClock()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._all = {row.name: _made(row, self.registry) for row in TABLE}
+        self._max_rules = max_rules
+        self._rules: set[str] = set()
+        self._many_rules = False
+        self._channels: set[str] = set()
+        self._version = ""
+        self._requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._rejected = {what: self._children(f"nearcast_{what}_rejected_total") for what in ("pings", "events")}
+        self._transitions = self._children("nearcast_transitions_total")
+        self._decisions: dict[tuple[str, str, str], Counter] = {}
+        self._all["nearcast_build_info"].labels(_program_version()).set(1)
+        self._all["nearcast_config_last_reload_successful"].set(1)
+
+    def render(self) -> tuple[bytes, str]:
+        """The text that a scrape gets, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE
+
+    # -- HTTP ------------------------------------------------------------------------------------------------------
+
+    def taken(self, what: str, *, received: int, accepted: int, duplicate: int, rejected: Mapping[str, int]) -> None:
+        """What became of a body of `pings` or `events` that was answered 202 or 422."""
+        self._all[f"nearcast_{what}_received_total"].inc(received)
+        self._all[f"nearcast_{what}_accepted_total"].inc(accepted)
+        self._all[f"nearcast_{what}_duplicate_total"].inc(duplicate)
+        for reason, n in rejected.items():
+            self._rejected[what][(reason,)].inc(n)
+
+    def request(self, route: str, code: int, seconds: float) -> None:
+        """A request was answered. `route` is one of `ROUTES`."""
+        found = self._requests.get((route, code))
+        if found is None:
+            total = self._all["nearcast_requests_total"].labels(route, str(code))
+            found = self._requests[route, code] = (total, self._all["nearcast_request_seconds"].labels(route))
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def in_flight(self, n: int) -> None:
+        """So many requests with a body are under way."""
+        self._all["nearcast_requests_in_flight"].set(n)
+
+    def ready(self, ready: bool) -> None:
+        """Whether pings are taken."""
+        self._all["nearcast_ready"].set(ready)
+
+    # -- the engine ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def step_timer(self) -> Iterator[None]:
+        """Around one step."""
+        began_s = self._clock.monotonic_s()
+        yield
+        self._all["nearcast_step_seconds"].observe(self._clock.monotonic_s() - began_s)
+
+    @contextmanager
+    def commit_timer(self) -> Iterator[None]:
+        """Around one commit. One that raises counts as failed."""
+        began_s = self._clock.monotonic_s()
+        try:
+            yield
+        except Exception:
+            self._all["nearcast_commit_failures_total"].inc()
+            raise
+        self._all["nearcast_commit_seconds"].observe(self._clock.monotonic_s() - began_s)
+
+    def effects(self, effects: Effects) -> None:
+        """What one committed step left behind."""
+        late = sum(int(counted.late.sum()) for counted in effects.counted)
+        if late:
+            self._all["nearcast_pings_late_total"].inc(late)
+        for transition in effects.transitions:
+            self._transitions[(transition.kind.value,)].inc()
+        for decision in effects.decisions:
+            self.decision(decision.rule, decision.outcome.value, decision.reason.value)
+        for delivery in effects.deliveries:
+            self._all["nearcast_deliveries_created_total"].labels(delivery.channel).inc()
+        self.resent(len(effects.resent))
+
+    def decision(self, rule: str, outcome: str, reason: str) -> None:
+        """A rule decided."""
+        label = rule if not self._many_rules and rule in self._rules else ANY_RULE
+        child = self._decisions.get((label, outcome, reason))
+        if child is None:
+            child = self._all["nearcast_decisions_total"].labels(label, outcome, reason)
+            self._decisions[label, outcome, reason] = child
+        child.inc()
+
+    def resent(self, n: int) -> None:
+        """So many ended deliveries are to be sent again."""
+        self._all["nearcast_deliveries_resent_total"].inc(n)
+
+    def devices(self, n: int) -> None:
+        """So many devices are known."""
+        self._all["nearcast_devices"].set(n)
+
+    def tail(self, rows: int) -> None:
+        """So many rows were journaled since the last checkpoint."""
+        self._all["nearcast_journal_tail_rows"].set(rows)
+
+    def checkpointed(self, at_ms: int) -> None:
+        """A checkpoint was kept."""
+        self._all["nearcast_checkpoint_timestamp_seconds"].set(at_ms / 1000)
+
+    # -- the site --------------------------------------------------------------------------------------------------
+
+    def in_force(
+        self, version: str, *, fences: int, rules: Iterable[Rule], channels: Iterable[str], at_ms: int
+    ) -> None:
+        """A version of the site came into force: its rules and channels get their label sets."""
+        rules = list(rules)
+        self._all["nearcast_fences"].set(fences)
+        for state in RULE_STATES:
+            self._all["nearcast_rules"].labels(state).set(sum(rule.state == state for rule in rules))
+        if self._version:
+            self._all["nearcast_config_info"].remove(self._version)
+        self._version = version
+        self._all["nearcast_config_info"].labels(version).set(1)
+        self._all["nearcast_config_last_reload_success_timestamp_seconds"].set(at_ms / 1000)
+        self.set_channels(channels)
+        self.set_rules([rule.id for rule in rules if rule.acts])
+
+    def reloaded(self, *, good: bool) -> None:
+        """The files were read again."""
+        self._all["nearcast_config_last_reload_successful"].set(good)
+
+    def set_rules(self, running: Iterable[str]) -> None:
+        """Give the rules that run their label sets, at 0. Above `max_rules` they share the label `*`."""
+        names = set(running)
+        self._many_rules = len(names) > self._max_rules
+        if self._many_rules:
+            names = {ANY_RULE}
+        elif len(self._rules | names) > 2 * self._max_rules:
+            self._forget(self._rules - names)
+        self._rules |= names
+        for name, (outcome, reason) in product(sorted(names), DECIDED):
+            self._all["nearcast_decisions_total"].labels(name, outcome, reason)
+
+    def _forget(self, rules: set[str]) -> None:
+        """Rules that are gone keep their series while there is room: what they last counted may not be scraped yet."""
+        self._rules -= rules
+        self._decisions.clear()
+        for name, (outcome, reason) in product(rules, DECIDED):
+            self._all["nearcast_decisions_total"].remove(name, outcome, reason)
+
+    def set_channels(self, channels: Iterable[str]) -> None:
+        """Give the channels their label sets, at 0."""
+        for channel in set(channels) - self._channels:
+            self._channels.add(channel)
+            for row in TABLE:
+                if row.labels[:1] == ("channel",):
+                    rest = [row.values[label] for label in row.labels[1:]]
+                    for values in product(*rest):
+                        self._all[row.name].labels(channel, *values)
+
+    # -- delivery --------------------------------------------------------------------------------------------------
+
+    def attempt(self, channel: str, result: AttemptResult) -> None:
+        """One attempt was made."""
+        self._all["nearcast_delivery_attempts_total"].labels(channel, result.value).inc()
+
+    def handoff(self, received_ms: int, handed_ms: int) -> None:
+        """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
+        self._all["nearcast_ping_to_handoff_seconds"].observe(max(handed_ms - received_ms, 0) / 1000)
+
+    def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:
+        """A delivery came to its end."""
+        self._all["nearcast_deliveries_total"].labels(channel, outcome.value).inc()
+        self._all["nearcast_delivery_seconds"].labels(channel).observe(max(ended_ms - created_ms, 0) / 1000)
+
+    def pending(self, channel: str, n: int) -> None:
+        """So many deliveries of the channel have not ended."""
+        self._all["nearcast_deliveries_pending"].labels(channel).set(n)
+
+    # -- the inside ------------------------------------------------------------------------------------------------
+
+    def _children(self, name: str) -> dict[tuple[str, ...], Any]:
+        """The label sets of a metric whose labels are all known."""
+        row = next(row for row in TABLE if row.name == name)
+        return {values: self._all[name].labels(*values) for values in _label_sets(row)}
+
+
+def _made(row: Row, registry: CollectorRegistry) -> Any:
+    """The metric of a row, with the label sets that are known."""
+    made: Any
+    match row.kind:
+        case MetricKind.COUNTER:
+            made = Counter(row.name.removesuffix("_total"), row.help, row.labels, registry=registry)
+        case MetricKind.GAUGE:
+            made = Gauge(row.name, row.help, row.labels, registry=registry)
+        case MetricKind.HISTOGRAM:
+            made = Histogram(row.name, row.help, row.labels, registry=registry, buckets=BUCKETS_S)
+    for values in _label_sets(row):
+        made.labels(*values)
+    return made
+
+
+def _label_sets(row: Row) -> list[tuple[str, ...]]:
+    """The label sets that exist whatever the site says; none if one of the labels is the site's."""
+    if not row.labels or len(row.values) < len(row.labels):
+        return []
+    return list(product(*(row.values[label] for label in row.labels)))
+
+
+def _program_version() -> str:
+    try:
+        return version("nearcast")
+    except PackageNotFoundError:
+        return "unknown"
