@@ -123,7 +123,7 @@ class Metrics:
         for decision in effects.decisions:
             self.decision(decision.rule, decision.outcome.value, decision.reason.value)
         for delivery in effects.deliveries:
-            self._all["nearcast_deliveries_created_total"].labels(delivery.channel).inc()
+            self._all["nearcast_deliveries_begun_total"].labels(delivery.channel).inc()
         self.resent(len(effects.resent))
 
     def decision(self, rule: str, outcome: str, reason: str) -> None:

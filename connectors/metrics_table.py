@@ -29,7 +29,7 @@ ROUTES: Final = (
     "/metrics", "/healthz", "/readyz", "other",
 )  # fmt: skip
 #: What requests are answered with.
-CODES: Final = tuple("200 202 204 400 401 403 404 405 408 409 413 415 422 429 500 503".split())
+CODES: Final = tuple(map(str, (200, 202, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503)))
 _TRANSITIONS: Final = (Kind.ENTERED, Kind.DWELLED, Kind.EXITED, Kind.CROSSED)
 _OUTCOMES: Final = tuple(state for state in DeliveryState if state is not DeliveryState.PENDING)
 RULE_STATES: Final = ("draft", "test", "live", "paused")
@@ -84,7 +84,7 @@ TABLE: Final = (
     _gauge("nearcast_requests_in_flight", "Requests with a body that are being read or wait for their commit."),
     _counter("nearcast_transitions_total", "Transitions of devices at places.", kind=_TRANSITIONS),
     _counter("nearcast_decisions_total", "Decisions of rules, each with one reason.", rule=(), outcome=(), reason=()),
-    _counter("nearcast_deliveries_created_total", "Messages of `send` decisions, to be handed over.", channel=()),
+    _counter("nearcast_deliveries_begun_total", "Messages of `send` decisions, to be handed over.", channel=()),
     _counter("nearcast_deliveries_resent_total", "Ended deliveries that somebody sent again."),
     _counter("nearcast_deliveries_total", "Deliveries that have ended.", channel=(), outcome=_OUTCOMES),
     _counter("nearcast_delivery_attempts_total", "Attempts to hand a message over.", channel=(), result=AttemptResult),
@@ -116,8 +116,8 @@ def page() -> str:
         "# Metrics",
         "",
         "Made from `connectors/metrics_table.py`; a test holds the two equal. Served at `/metrics`, beside Python's",
-        "usual `process_*` ones. Every label value below exists from the start at 0, as does every channel, and every rule",
-        "that runs with each of its reasons. Above `metrics.max_rules` rules the label `rule` is `*`.",
+        "usual `process_*` ones. Every label value below exists from the start at 0, as does every channel, and every",
+        "rule that runs with each of its reasons. Above `metrics.max_rules` rules the label `rule` is `*`.",
         "",
         "| metric | kind | meaning |",
         "|---|---|---|",
@@ -140,8 +140,8 @@ def page() -> str:
         "",
         "## What balances",
         "",
-        "Over a process's life: received = accepted + duplicate + rejected, of pings and of events. Pending at the start",
-        "plus created plus resent = the sum of the outcomes plus pending.",
+        "Over a process's life: received = accepted + duplicate + rejected, of pings and of events. Pending at the",
+        "start plus begun plus resent = the sum of the outcomes plus pending.",
         "",
     ]
     return "\n".join(lines)
