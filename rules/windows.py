@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import holidays
 
 from rules.units import DAY_MS
-from rules.zones import date_of, end_of, instant_of, local, weekday, zone
+from rules.zones import date_of, end_of, exists, instant_of, local, weekday, zone
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,7 +74,7 @@ class Schedule:
         since, until, answer = instant_of(today - 1, 0, tz), instant_of(today + 2, 0, tz), False
         for day in range(today - 2, today + 3):
             for window in self.windows:
-                if weekday(day) not in window.days or self.excepts(day):
+                if weekday(day) not in window.days or self.excepts(day) or not exists(day, tz):
                     continue
                 start, end = window.bounds(day, tz)
                 answer = answer or start <= time_ms < end
@@ -159,7 +159,7 @@ def next_instant(days: frozenset[int], at_ms: int, after_ms: int, tz: ZoneInfo) 
     """
     today = local(after_ms, tz).day
     for day in range(today - 1, today + 16):
-        if weekday(day) in days:
+        if weekday(day) in days and exists(day, tz):
             due = instant_of(day, at_ms, tz)
             if due > after_ms:
                 return due

@@ -77,8 +77,14 @@ def day_of(day: date) -> int:
 
 
 def date_of(day: int) -> date:
-    """The date of a day since 1970-01-01."""
-    return date.fromordinal(day + _EPOCH_DAY)
+    """The date of a day since 1970-01-01; the first or last there is, beyond them."""
+    return date.fromordinal(min(max(day + _EPOCH_DAY, 1), date.max.toordinal()))
+
+
+@lru_cache(maxsize=65_536)
+def exists(day: int, tz: ZoneInfo) -> bool:
+    """False for a day that a zone skipped as a whole, as Samoa did 2011-12-30."""
+    return local(instant_of(day, 0, tz), tz).day == day
 
 
 @lru_cache(maxsize=65_536)
