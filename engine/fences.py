@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.detection_block import DETECTION, DetectionBlock
-from geo.geojson import read_features
+from geo.geojson import Feature, read_features
+from geo.jsontext import JsonText, line_starts
 from geo.shape import Area, Circle, Shape
 from geo.timezone import timezone_at
 from rules.place import Place, PlaceKind
@@ -19,11 +20,12 @@ from rules.scalars import Text, Zone
 from rules.shapes import Desk, Fields, Key, Listing, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine.detection import Detection
-    from geo.geojson import Feature
     from geo.mistake import Mistake
+
+    Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +72,27 @@ def read_fences(text: bytes, *, file: str) -> tuple[list[FenceDraft], list[Mista
     """The fences of one GeoJSON file in file order, and all its mistakes, in order."""
     features, mistakes = read_features(text, file=file)
     drafts = []
+    where: _Where | None = None
     for feature in features:
         desk = Desk()
-        draft = _draft(feature, file, desk)
+        draft = _draft(feature, _node_of(_said(feature), _Here(feature, file)), desk)
         if draft is not None:
             drafts.append(draft)
+            continue
+        # only now is it worth the time to find out where in the file each property stands
+        where = where or _Where(text.decode("utf-8-sig"), file)
+        desk = Desk()
+        _draft(feature, where.properties(feature), desk)
         mistakes.extend(replace(m, what=f"fence `{feature.id}`: {m.what}") for m in desk.mistakes)
     return drafts, sorted(mistakes)
 
 
-def _draft(feature: Feature, file: str, desk: Desk) -> FenceDraft | None:
-    said = {k: v for k, v in feature.properties.items() if k in _PROPERTIES.keys and v is not None}
-    node = _node_of(said, Node(None, text="", file=file, line=feature.line, column=feature.column))
+def _said(feature: Feature) -> dict[str, Any]:
+    """The properties that mean something to us. `null`, which many programs write for a missing one, is none."""
+    return {k: v for k, v in feature.properties.items() if k in _PROPERTIES.keys and v is not None}
+
+
+def _draft(feature: Feature, node: Node, desk: Desk) -> FenceDraft | None:
     record: Record | None = _PROPERTIES.read(node, desk)
     if record is None:
         return None
@@ -95,7 +106,7 @@ def _draft(feature: Feature, file: str, desk: Desk) -> FenceDraft | None:
         data={k: v for k, v in feature.properties.items() if k not in _MEANT},
     )
     block = record.get("detection", DetectionBlock())
-    return FenceDraft(place, feature.shape, block, file, feature.line, feature.column)
+    return FenceDraft(place, feature.shape, block, node.file, feature.line, feature.column)
 
 
 def inner_point(shape: Shape) -> tuple[float, float]:
@@ -141,20 +152,56 @@ def _crossings(rings: Sequence[Any], lat: float) -> list[float]:
     return found
 
 
-def _node_of(value: Any, at: Node) -> Node:
-    """A tree of nodes for a plain JSON value, all of them standing where `at` does."""
+def _node_of(value: Any, at: Callable[[Steps], Node], steps: Steps = ()) -> Node:
+    """A tree of nodes for a plain JSON value. `at` gives a node that stands where the value at some steps does."""
+    place = at(steps)
     text = "" if isinstance(value, dict | list) else _written(value)
-    node = Node(value, text=text, file=at.file, line=at.line, column=at.column)
+    node = Node(value, text=text, file=place.file, line=place.line, column=place.column)
+    members: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
-        node.value = {key: _node_of(item, at) for key, item in value.items()}
+        node.value, members = {}, value.items()
     elif isinstance(value, list):
-        node.value = [_node_of(item, at) for item in value]
-    names = node.value.items() if node.is_mapping else enumerate(node.value) if node.is_list else ()
-    for name, child in names:
+        node.value, members = [], enumerate(value)
+    for name, item in members:
+        child = _node_of(item, at, (*steps, name))
         child.name, child.parent = name, node
+        if isinstance(name, str):
+            node.value[name] = child
+        else:
+            node.value.append(child)
     return node
 
 
 def _written(value: Any) -> str:
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)
+
+
+class _Here:
+    """Everything stands where its feature starts: near enough while nothing is wrong."""
+
+    def __init__(self, feature: Feature, file: str) -> None:
+        self._node = Node(None, text="", file=file, line=feature.line, column=feature.column)
+
+    def __call__(self, _: Steps) -> Node:
+        return self._node
+
+
+class _Where:
+    """Where the properties of features stand in their file."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.json = JsonText(text)
+        self.file = file
+        self._starts = line_starts(text)
+
+    def properties(self, feature: Feature) -> Node:
+        """The properties that mean something to us, as nodes at their places."""
+        offset = self._starts[feature.line - 1] + feature.column - 1
+        offset = self.json.find(("properties",), offset)
+
+        def at(steps: Steps) -> Node:
+            line, column = self.json.line_column(self.json.find(steps, offset))
+            return Node(None, text="", file=self.file, line=line, column=column)
+
+        return _node_of(_said(feature), at)

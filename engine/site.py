@@ -46,14 +46,14 @@ class Site:
 def read_site(
     files: Mapping[str, bytes],
     *,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     previous: Site | None = None,
 ) -> tuple[Site | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
     `files` are by path, seen from the site's folder; files that are none of a site's are left alone, and no file at
-    all is a site without places or rules. `progress` is told the share of the map that is built. `previous` lends its
-    map when its fences are the same.
+    all is a site without places or rules. `progress` is told (fences done, of how many).
+    `previous` lends its map when its fences are the same.
 
     >>> read_site({})[0].fences
     ()

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"nearcast\.yaml|fences/[^/]+\.geojson|(?:beacons|rules|templates)/[^/]+\.yaml")
 _WORD = re.compile(r'"([^"\\\n]{1,128})"|([^\s,\[\]{}"\']{1,128})')
-#: A broken file names at most so many things that other files may point at.
-_STAND_INS_MAX = 100_000
+#: Of a broken file with more different words, rules that point at its places are told so.
+_WORDS_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class _AnyData(dict[str, Any]):
 class _Places:
     """The places of a site as its files are read, one after the other.
 
-    `stand_ins` are places by every word of a file that has mistakes: what such a file names is there, though not
-    understood, so that nobody is blamed for pointing at it.
+    `unread_fences` and `unread_zones` are all words of files that have mistakes: what such a file names is there,
+    though not understood, so that nobody is blamed for pointing at it.
     """
 
     def __init__(self, mistakes: list[Mistake]) -> None:
@@ -130,13 +130,16 @@ class _Places:
         self.fences: list[FenceDraft] = []
         self.zones: list[tuple[Zone, Node]] = []
         self.places: dict[str, Place] = {}
-        self.stand_ins: dict[str, Place] = {}
+        self.unread_fences: set[str] = set()
+        self.unread_zones: set[str] = set()
         self._where: dict[str, tuple[str, int]] = {}
 
     def read_fence_file(self, path: str, data: bytes) -> None:
         """Take in one file of fences."""
         fences, wrong = read_fences(data, file=path)
-        self._note(wrong, data)
+        self.mistakes.extend(wrong)
+        if wrong:
+            self.unread_fences.update(_words(data))
         for fence in fences:
             self.take_fence(fence)
 
@@ -148,21 +151,30 @@ class _Places:
     def read_zone_file(self, path: str, data: bytes) -> None:
         """Take in one file of beacon zones."""
         zones, wrong = read_beacons(data, file=path)
-        self._note(wrong, data)
+        self.mistakes.extend(wrong)
+        if wrong:
+            self.unread_zones.update(_words(data))
         for zone, node in zones:
             at = node.get("id") or node
             if self._claim(zone.place, path, at.line, at.column):
                 self.zones.append((zone, node))
 
     def all_there_may_be(self) -> list[Place]:
-        """The places, and stand-ins for what was not understood."""
-        return list({**self.stand_ins, **self.places}.values())
+        """The places, and a stand-in for every word of a file that was not understood."""
+        words = sorted((self.unread_fences | self.unread_zones) - self.places.keys())
+        anything = _AnyData()
+        return [
+            *self.places.values(),
+            *(Place(word, PlaceKind.FENCE, word, frozenset({word}), word, data=anything) for word in words),
+        ]
 
     def settle(self) -> None:
         """Judge what can be judged only now: the fences that zones lie in, and beacons that two zones share."""
         heard: dict[tuple[str, str], str] = {}
         for number, (zone, node) in enumerate(self.zones):
-            self.zones[number] = (self._settled(zone, node), node)
+            settled = self._settled(zone, node)
+            self.zones[number] = (settled, node)
+            self.places[zone.place.id] = settled.place
             if zone.place.group is not None:
                 self._check_shared(zone, node, heard)
 
@@ -172,7 +184,7 @@ class _Places:
             return zone
         fence = self.places.get(zone.inside)
         at = node.get("inside") or node
-        if fence is None and zone.inside not in self.stand_ins:
+        if fence is None and zone.inside not in self.unread_fences:
             mend = did_you_mean(zone.inside, (f.place.id for f in self.fences))
             self._wrong(at, "`inside` names no fence", zone.inside, mend)
         elif fence is not None and fence.kind is not PlaceKind.FENCE:
@@ -200,13 +212,10 @@ class _Places:
         self.places[place.id] = place
         return True
 
-    def _note(self, wrong: list[Mistake], data: bytes) -> None:
-        self.mistakes.extend(wrong)
-        if wrong:
-            words = {quoted or bare for quoted, bare in _WORD.findall(data.decode("utf-8", "replace"))}
-            for word in sorted(words)[:_STAND_INS_MAX]:
-                place = Place(word, PlaceKind.FENCE, word, frozenset({word}), word, data=_AnyData())
-                self.stand_ins[word] = place
-
     def _wrong(self, node: Node, what: str, got: str, mend: str) -> None:
         self.mistakes.append(Mistake(node.file, node.line, node.column, what, got, mend))
+
+
+def _words(data: bytes) -> set[str]:
+    found = {quoted or bare for quoted, bare in _WORD.findall(data.decode("utf-8", "replace"))}
+    return found if len(found) <= _WORDS_MAX else set()

@@ -24,7 +24,10 @@ YAML_BYTES_MAX = 8 << 20
 #: A site is kept whole in its store, where one value holds at most 1 GB.
 SITE_BYTES_MAX = 512 << 20
 
-_NOT_OURS = frozenset({"var", "recordings", "README.md", "LICENSE"})
+#: What may lie in a site and is nobody's mistake.
+_NOT_OURS = frozenset({"var", "recordings"})
+#: At the top of a site, files that end so look as if somebody meant them to be read.
+_LIKE_OURS = frozenset({".yaml", ".yml", ".json", ".geojson"})
 
 
 class FolderError(InputFaultError):
@@ -71,7 +74,7 @@ def _members(root: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Pat
                 warn(f"{name}/ is no folder of a site and is not read, known are {_listed(SUFFIXES)}")
         elif name == SETTINGS_FILE:
             yield name, entry
-        else:
+        elif entry.suffix in _LIKE_OURS:
             warn(f"{name} is not read, the settings are in `{SETTINGS_FILE}`, all else in {_listed(SUFFIXES)}")
 
 
