@@ -11,6 +11,10 @@ import typer.main
 from engine.settings_shapes import settings_schema
 from nearcast.cli import app
 from rules.facts import Reason
+from rules.lang_actions import ACTION_KEYS
+from rules.lang_tests import GIVEN_KEYS
+from rules.language import RULE_KEYS
+from rules.texts import FIELDS
 from tests.house.pages import blocks, documented, pages
 from tests.house.tree import text_of
 
@@ -18,6 +22,7 @@ GROUP: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(GROUP.commands)
 COMMANDS_PAGE = "docs/commands.md"
 SETTINGS_PAGE = "docs/operations.md"
+RULES_PAGE = "docs/rules.md"
 
 
 def _options(command: Any) -> list[str]:
@@ -102,6 +107,16 @@ def test_every_metric_that_a_page_names_exists() -> None:
 
 def _metrics() -> set[str]:
     """The names that the metrics really have when they are scraped."""
-    from connectors.metrics import TABLE
+    from connectors.metrics_table import TABLE
 
     return {row.name for row in TABLE}
+
+
+@pytest.mark.parametrize("key", [*RULE_KEYS, *ACTION_KEYS, *GIVEN_KEYS])
+def test_every_key_of_a_rule_is_told(key: str) -> None:
+    assert re.search(rf"(^|[`{{, ]){key}\b", text_of(RULES_PAGE), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_of_a_text_is_told(field: str) -> None:
+    assert any("{" + name + "}" in text_of(RULES_PAGE) for name in (field, field.replace(".data.X", ".X")))
