@@ -39,7 +39,7 @@ FIELDS: Final = {
 
 _SPLIT = re.compile(r"(\{\{|\}\}|\{[^{}]*\}|[{}])")
 _NAME = re.compile(r"[a-z]+(?:\.[\w-]+)+")
-_MUSTACHE = re.compile(r"\{\{\s*([a-z]+\.[\w.-]+)\s*\}\}")
+_MUSTACHE = re.compile(r"(?<!\{)\{\{\s*([a-z]+\.[\w.-]+)\s*\}\}(?!\})")
 _OWN: Final = {
     "place": frozenset({"id", "name", "group"}),
     "event": frozenset({"type", "id"}),
@@ -139,7 +139,8 @@ def parse_field(name: str) -> Field:
 
 
 def _near(name: str) -> str:
-    return did_you_mean(name, FIELDS)
+    ends = [known for known in FIELDS if known.endswith(f".{name}")]
+    return f"did you mean `{ends[0]}`?" if ends else did_you_mean(name, FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
