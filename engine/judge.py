@@ -71,7 +71,7 @@ class Judge:
             if rule.initial_fire or not edited:
                 self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
 
-    def happened(self, event: Happened, now_ms: int, request: int, judged: Judged) -> bool:
+    def happened(self, event: Happened, now_ms: int, judged: Judged) -> bool:
         """Judge an event; False when it was there before."""
         if not self.people.happened(event):
             return False
@@ -83,7 +83,7 @@ class Judge:
         for rule, trigger in self.site.rules.for_event(event.type):
             if rule is not decided and matches(trigger, occasion):
                 decided = rule
-                self._decide(rule, trigger, occasion, now_ms, request, now_ms, judged)
+                self._decide(rule, trigger, occasion, now_ms, NO_REQUEST, now_ms, judged)
         return True
 
     def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:

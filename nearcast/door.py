@@ -16,7 +16,7 @@ from engine.ports import DecisionQuery, DeliveryState
 from nearcast.nearby import Nearby
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from connectors.intake import LocatedAnswer
     from connectors.store_sqlite import SqliteStore
@@ -36,6 +36,7 @@ class Door:
         self._live = live
         self._store = store
         self._nearby: Nearby | None = None
+        self.after_erasure: Callable[[], None] = lambda: None
 
     @property
     def ready(self) -> bool:
@@ -60,6 +61,7 @@ class Door:
     async def erase(self, user: str) -> None:
         """Forget a user: from the answer on nothing is sent; stored frames are rewritten soon after."""
         await self._live.erase(user)
+        self.after_erasure()
 
     def user(self, user: str) -> User | None:
         """What is known of a user, None when nothing is."""
@@ -69,7 +71,9 @@ class Door:
     async def export(self, user: str) -> dict[str, Any] | None:
         """All that is kept of a user; None when nothing is."""
         found = self._live.engine.people.users.get(user)
-        kept = await asyncio.to_thread(self._store.export, user)
+        devices = self._live.engine.sense.devices
+        slots = devices.of_user(user)
+        kept = await asyncio.to_thread(self._store.export, user, [devices.names[slot] for slot in slots])
         if found is None and not any(kept.values()):
             return None
         state: dict[str, Any] = {"id": user}
@@ -82,7 +86,7 @@ class Door:
                 "inside": sorted(found.inside),
                 "sends": [{"key": s.key, "rule": s.rule, "time": instant(s.time_ms)} for s in found.sends],
             }  # fmt: skip
-        state["devices"] = [self._device(slot) for slot in self._live.engine.sense.devices.of_user(user)]
+        state["devices"] = [self._device(slot) for slot in slots]
         return state | kept
 
     def _device(self, slot: int) -> dict[str, Any]:

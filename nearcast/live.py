@@ -25,7 +25,7 @@ from rules.facts import Outcome
 from rules.ids import action_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from connectors.clock import Clock
     from connectors.dispatch import Dispatcher
@@ -117,6 +117,10 @@ class Live:
         self._queue.append(Waiting(done, inputs=(item,)))
         self._wake.set()
 
+    async def written(self, write: Callable[..., None], *args: object) -> None:
+        """Have something written to the store in the one thread that commits. Raises `StoreError`."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, write, *args)
+
     # -- the loop --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -175,7 +179,7 @@ class Live:
         )  # fmt: skip
         try:
             with self.metrics.commit_timer():
-                await asyncio.get_running_loop().run_in_executor(self._writer, self.store.commit, commit)
+                await self.written(self.store.commit, commit)
         except StoreError as error:
             await self._failed(taken, error)
             return
@@ -265,7 +269,7 @@ class Live:
             commit = Commit(
                 back.seq + 1, now_ms, encode_frame(now_ms, ()), effects.decisions, effects.deliveries, effects.endings
             )
-            await asyncio.get_running_loop().run_in_executor(self._writer, self.store.commit, commit)
+            await self.written(self.store.commit, commit)
         except StoreError:
             return False
         self.engine, self.seq = back.engine, back.seq + 1
@@ -287,7 +291,7 @@ class Live:
 
     async def _save(self, point: Checkpoint) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self.store.save_checkpoint, point)
+            await asyncio.to_thread(self.store.save_checkpoint, point)
         except StoreError as error:
             log.warning("no checkpoint was kept, the journal is whole", error=str(error))
 

@@ -73,7 +73,7 @@ class Reloader:
             known = self._live.engine.site
             site, mistakes = await asyncio.to_thread(read_site, files, previous=known)
             if site is None:
-                return self._mistaken(mistakes)
+                return self.mistaken(mistakes)
             if site.version != known.version:
                 try:
                     await self._live.edit(site)
@@ -84,7 +84,8 @@ class Reloader:
             log.info("site in force", version=site.version, fences=len(site.fences), rules=len(site.rules.rules))
             return True
 
-    def _mistaken(self, mistakes: list[Mistake]) -> bool:
+    def mistaken(self, mistakes: list[Mistake]) -> bool:
+        """The files are bad: name what is wrong in the log, and say in the metrics that an older version runs."""
         for mistake in mistakes[:MISTAKES_LOGGED]:
             log.error("mistake in the site", mistake=str(mistake))
         return self._refused(f"{len(mistakes)} mistakes, the version in force stays, see `nearcast check`")

@@ -1,0 +1,34 @@
+"""Getting the compiled parts ready, and saying so while a new machine waits for them.
+
+Owns what is shown. The first time on a machine takes about half a minute, and is kept on disk; afterwards it is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from engine.warm import warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def ready_kernels() -> None:
+    """Compile or load all kernels, with a progress bar on standard error (on a terminal), or one line a step."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        warm(lambda name, done, total: None)
+        return
+    columns = (TextColumn("[dim]compiling (once on this machine)[/]"), BarColumn(), TextColumn("{task.description}"),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        warm(lambda name, done, total: bar.update(task, description=name, completed=done, total=total))
+
+
+def warm_with(say: Callable[[str], None]) -> None:
+    """Compile or load all kernels, telling each step in a line."""
+    warm(lambda name, done, total: say(f"{done}/{total} {name}"))

@@ -1,0 +1,83 @@
+"""`nearcast run`: one process, from start to a good end.
+
+Owns signals, logs and what is printed to people. Must not know how the parts are wired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from connectors.clock import MachineClock
+from connectors.logs import configure_logs
+from engine.settings import SETTINGS_FILE
+from engine.settings_file import read_settings
+from nearcast.fault import ExitCode, InputFaultError
+from nearcast.folder import read_folder
+from nearcast.kernels import ready_kernels
+from nearcast.wiring import Surroundings, start
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from nearcast.replay_options import RunOptions
+
+
+def run(path: Path, options: RunOptions) -> int:
+    """Run a site until it is told to stop. Returns the exit code."""
+    files = read_folder(path)
+    settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
+    configure_logs(level=settings.log_level.value)
+    ready_kernels()
+    around = Surroundings(
+        clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=parse_listen(options.listen)
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        run_loop(_serve(path, files, around))
+    return ExitCode.GOOD
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on the fastest event loop that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+async def _serve(path: Path, files: dict[str, bytes], around: Surroundings) -> None:
+    process = await start(path, files, around)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, process.reloader.ask)
+    waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(process.broken())]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await process.stop()
+    for task in done:
+        task.result()
+
+
+def parse_listen(text: str | None) -> tuple[str, int] | None:
+    """`HOST:PORT` as typed. Raises `InputFaultError`."""
+    if text is None:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise InputFaultError(f"`--listen` needs HOST:PORT, got `{text}`, write for example `127.0.0.1:8080`")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

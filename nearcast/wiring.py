@@ -1,0 +1,205 @@
+"""The wiring of a running process: which parts there are, who is given whom, and the order in which they start and end.
+
+The only file that knows all parts. Owns their life. Must not know what any of them does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connectors.dispatch import Dispatcher
+from connectors.http_api import HttpServer, HttpSettings
+from connectors.metrics import Metrics
+from connectors.store_sqlite import SqliteStore
+from engine.delivery import Outbox
+from engine.settings import SETTINGS_FILE
+from engine.settings_file import read_settings, resolve_env
+from engine.site import read_site
+from geo.mistake import MistakesError
+from nearcast.channels import make_channels
+from nearcast.door import Door
+from nearcast.live import Live
+from nearcast.recover import Recovered, recover
+from nearcast.reload import Reloader
+from nearcast.upkeep import Upkeep
+from rules.decide import recheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from connectors.clock import Clock
+    from connectors.dispatch import Verdict
+    from engine.ports import Delivery
+    from engine.settings import Settings
+    from engine.site import Site
+    from geo.mistake import Mistake
+
+log = structlog.get_logger("nearcast")
+
+#: How long attempts under way may take to land when the process ends.
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process is given from outside: the clock, where printed messages go, where to listen (None: settings)."""
+
+    clock: Clock
+    show: Callable[[str], None]
+    colour: bool = False
+    listen: tuple[str, int] | None = None
+    progress: Callable[[str], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class Process:
+    """The parts of one running process. Made by `start`; ended by `stop`."""
+
+    store: SqliteStore
+    live: Live
+    dispatcher: Dispatcher
+    metrics: Metrics
+    door: Door
+    reloader: Reloader
+    server: HttpServer
+    _loop: asyncio.Task[None]
+    _beside: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def stop(self) -> None:
+        """End in good order: take nothing more, work what waits, let attempts land, keep a checkpoint."""
+        await self.server.stop()
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        await self.dispatcher.stop(GRACE_S)
+        self.live.stop()
+        await self._loop
+        await self.live.close()
+        self.store.close()
+
+    async def broken(self) -> None:
+        """Return when the live loop has ended by itself, and raise what ended it."""
+        await asyncio.shield(self._loop)
+
+
+async def start(path: Path, files: Mapping[str, bytes], around: Surroundings) -> Process:
+    """Start a site. Raises `MistakesError` when its files are bad and no version is stored, and `StoreError`."""
+    around.progress("reading the site")
+    site, mistakes = await asyncio.to_thread(read_site, files)
+    store = SqliteStore.open(path / _store_path(files, site))
+    try:
+        if site is None and store.site() is None:
+            raise MistakesError(mistakes)
+        around.progress("folding the journal")
+        back = await asyncio.to_thread(recover, store, around.clock.now_ms(), known=site)
+        if back.differences:
+            log.error(
+                "decisions came out otherwise than they are stored; what is stored stands", count=back.differences
+            )
+        return await _start(path, site, mistakes, store, back, around)
+    except BaseException:
+        store.close()
+        raise
+
+
+async def _start(
+    path: Path, site: Site | None, mistakes: list[Mistake], store: SqliteStore, back: Recovered, around: Surroundings
+) -> Process:
+    in_force = site if site is not None else back.engine.site
+    settings = _filled(in_force.settings)
+    metrics = Metrics(settings.max_rules, around.clock)
+    dispatcher, live = _make_live(path, settings, store, back, metrics, around)
+    door = Door(live, store)
+
+    async def applied(new: Site) -> None:
+        fresh = make_channels(_filled(new.settings), path, clock=around.clock, show=around.show, colour=around.colour)
+        await dispatcher.reload(fresh.by_name, fresh.concurrency, others=fresh.others)
+        _tell(metrics, new, around.clock)
+
+    reloader = Reloader(path, live, metrics, applied)
+    upkeep = Upkeep(store, live, around.clock)
+    door.after_erasure = upkeep.ask
+    loop = asyncio.create_task(live.run())
+    live.ready = True
+    dispatcher.add(store.pending())
+    if site is None:
+        reloader.mistaken(mistakes)
+    elif site.version != back.engine.site.version:
+        await live.edit(site)
+    _tell(metrics, in_force, around.clock)
+    server = HttpServer(door, _http(settings), metrics, around.clock)
+    host, port = around.listen or (settings.host, settings.port)
+    await server.start(host, port)
+    log.info("ready", listen=f"http://{host}:{server.port}", version=in_force.version, folded_frames=back.tail)
+    beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
+    return Process(store, live, dispatcher, metrics, door, reloader, server, loop, beside)
+
+
+def _make_live(
+    path: Path, settings: Settings, store: SqliteStore, back: Recovered, metrics: Metrics, around: Surroundings
+) -> tuple[Dispatcher, Live]:
+    """The live loop and the dispatcher: each calls the other."""
+    channels = make_channels(settings, path, clock=around.clock, show=around.show, colour=around.colour)
+    outbox = Outbox(channels.concurrency, chance=random.SystemRandom().random, others=channels.others is not None)
+
+    def may_go(delivery: Delivery) -> Verdict:
+        site, people = live.engine.site, live.engine.people
+        rule = site.rules.rule(delivery.rule)
+        if rule is None:
+            return "ok"  # it was sent by a rule that is gone: what an edit stops is cancelled, not rechecked
+        place = site.places.get(delivery.place) if delivery.place is not None else None
+        return recheck(rule, people.user(delivery.user), around.clock.now_ms(), place=place, ruleset=site.rules)
+
+    async def before_attempt(delivery: Delivery, number: int) -> None:
+        await live.written(store.open_attempts, [(delivery.key, number)])
+
+    dispatcher = Dispatcher(
+        outbox,
+        channels.by_name,
+        recheck=may_go,
+        ended=lambda delivery, ending: live.ended(delivery, ending),
+        before_attempt=before_attempt,
+        clock=around.clock,
+        metrics=metrics,
+        broke=lambda error: log.error("a channel failed", error=repr(error)),
+        others=channels.others,
+    )
+    live = Live(back.engine, store, dispatcher, metrics, around.clock, back.seq)
+    return dispatcher, live
+
+
+def _tell(metrics: Metrics, site: Site, clock: Clock) -> None:
+    """Tell the metrics which version is in force. Without configured channels, those that rules name are printed."""
+    named = {action.channel for rule in site.rules.rules if rule.acts for action in rule.actions}
+    metrics.in_force(
+        site.version,
+        fences=len(site.fences),
+        rules=site.rules.rules,
+        channels=site.settings.channels or named,
+        at_ms=clock.now_ms(),
+    )
+
+
+def _store_path(files: Mapping[str, bytes], site: Site | None) -> str:
+    """Where the store is: also when other files of the site are bad."""
+    settings = site.settings if site is not None else read_settings(files.get(SETTINGS_FILE, b""))[0]
+    return _filled(settings).store
+
+
+def _filled(settings: Settings) -> Settings:
+    """The settings with the environment's variables in them. Raises `MistakesError` for those that are not set."""
+    filled, missing = resolve_env(settings, os.environ)
+    if missing:
+        raise MistakesError(missing)
+    return filled
+
+
+def _http(settings: Settings) -> HttpSettings:
+    return HttpSettings(ingest=settings.keys.ingest, admin=settings.keys.admin, ping=settings.ping)
