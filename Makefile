@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 warm: install ## compile the fast parts now (every command does it by itself when it must)
 	@$(BIN)/nearcast warm
 
-demo: warm ## see it work: Tokyo on a Wednesday at 16:59:30, a simulated crowd, pushes in the terminal
+demo: install ## see it work: Tokyo on a Wednesday at 16:59:30, a simulated crowd, pushes in the terminal
 	@$(BIN)/nearcast demo
 
 test: warm ## all tests, less than ten minutes
