@@ -1,0 +1,149 @@
+"""Ingest: `POST /v1/pings`, `POST /v1/events`, `GET /v1/places/near`.
+
+Owns what is answered, and that only what was kept is answered 2xx and counted. Must not know how anything is kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from connectors.http_answers import answer, come_again
+from connectors.http_body import is_ndjson, read_body
+from connectors.http_query import degrees, number, wait_asked
+from connectors.intake import LocatedAnswer, NotNowError
+from engine.event import decode_events
+from engine.ping import decode_pings
+from engine.rate import Rates
+from engine.wire import Happened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+    from connectors.clock import Clock
+    from connectors.http_body import Load
+    from connectors.http_settings import HttpSettings
+    from connectors.intake import Intake
+    from connectors.metrics import Metrics
+    from engine.rejection import Rejected
+    from engine.wire import UserChanged
+
+NEAR_MAX: Final = 1_000
+
+
+class Ingest:
+    """The handlers that take pings and events."""
+
+    def __init__(self, intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock, load: Load) -> None:
+        self._intake = intake
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._load = load
+        per_s, holds = settings.limits.max_rate_per_device, settings.limits.max_batch
+        self._rates = None if per_s is None else Rates(per_s=per_s, holds=holds)
+
+    async def pings(self, request: web.Request) -> web.Response:
+        """Take pings and sightings: 202, or 422 when all of them are bad."""
+        wait = wait_asked(request)
+        ndjson = is_ndjson(request)
+        settings = self._settings
+        with self._load.open() as held:
+            body = await read_body(
+                request, held, size_max=settings.limits.max_body_bytes, within_s=settings.body_within_s
+            )
+            received_ms = self._clock.now_ms()
+            decoded = decode_pings(body, ndjson=ndjson, now_ms=received_ms, limits=settings.limits)
+            del body
+            if decoded.rows:
+                taken = self._limit(decoded.rows.devices)
+                try:
+                    located = await self._intake.located(decoded, received_ms=received_ms, wait=wait)
+                except NotNowError:
+                    self._untake(taken)
+                    raise
+            else:
+                located = LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
+        told = _told(located.accepted, located.duplicate, decoded.rejected)
+        if wait:
+            told["decisions"], told["messages"] = located.decisions or [], located.messages or []
+        self._count("pings", decoded.count, located.accepted, located.duplicate, decoded.rejected)
+        return answer(told, _status(decoded.count, decoded.rejected))
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Take events: 202, or 422 when all of them are bad."""
+        ndjson = is_ndjson(request)
+        settings = self._settings
+        with self._load.open() as held:
+            body = await read_body(
+                request, held, size_max=settings.limits.max_body_bytes, within_s=settings.body_within_s
+            )
+            decoded = decode_events(
+                body,
+                ndjson=ndjson,
+                now_ms=self._clock.now_ms(),
+                limits=settings.limits,
+                keep_ms=settings.keep_events_ms,
+            )
+            accepted, duplicate = await self._take(decoded.inputs)
+        self._count("events", decoded.count, accepted, duplicate, decoded.rejected)
+        return answer(_told(accepted, duplicate, decoded.rejected), _status(decoded.count, decoded.rejected))
+
+    async def near(self, request: web.Request) -> web.Response:
+        """The fences that a phone should register with its operating system."""
+        lat_deg, lng_deg = degrees(request, "lat", 90), degrees(request, "lng", 180)
+        limit = number(request, "limit", default=20, most=NEAR_MAX)
+        return answer(self._intake.near(lat_deg, lng_deg, limit))
+
+    async def _take(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
+        """Hand events and user changes over in the order of the body; returns (accepted, duplicate)."""
+        accepted = duplicate = 0
+        run: list[Happened] = []
+        for item in inputs:
+            if isinstance(item, Happened):
+                run.append(item)
+                continue
+            if run:
+                new, again = await self._intake.happened(run)
+                accepted, duplicate, run = accepted + new, duplicate + again, []
+            await self._intake.change_user(item)
+            accepted += 1
+        if run:
+            new, again = await self._intake.happened(run)
+            accepted, duplicate = accepted + new, duplicate + again
+        return accepted, duplicate
+
+    def _limit(self, devices: list[str]) -> Counter[str] | None:
+        """Take from the devices' buckets. Raises `RefusedRequest` 429 for the whole request."""
+        if self._rates is None:
+            return None
+        wanted = Counter(devices)
+        wait_s = self._rates.take(wanted, self._clock.monotonic_s())
+        if wait_s > 0:
+            raise come_again(429, "a device is beyond `ping.max_rate_per_device`", wait_s)
+        return wanted
+
+    def _untake(self, taken: Counter[str] | None) -> None:
+        if self._rates is not None and taken is not None:
+            self._rates.give_back(taken, self._clock.monotonic_s())
+
+    def _count(self, what: str, count: int, accepted: int, duplicate: int, rejected: Sequence[Rejected]) -> None:
+        reasons = Counter(r.reason.value for r in rejected) if rejected else {}
+        self._metrics.taken(what, received=count, accepted=accepted, duplicate=duplicate, rejected=reasons)
+
+
+def _status(count: int, rejected: Sequence[Rejected]) -> int:
+    return 422 if count and len(rejected) == count else 202
+
+
+def _told(accepted: int, duplicate: int, rejected: Sequence[Rejected]) -> dict[str, Any]:
+    return {"accepted": accepted, "duplicate": duplicate, "rejected": [_refused(r) for r in rejected]}
+
+
+def _refused(rejected: Rejected) -> dict[str, Any]:
+    line: dict[str, Any] = {"index": rejected.index, "reason": rejected.reason.value, "detail": rejected.detail}
+    if rejected.id is not None:
+        line["id"] = rejected.id
+    return line
