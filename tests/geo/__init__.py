@@ -1,0 +1,1 @@
+"""Tests of the map: every clever way has a plain twin here."""
