@@ -20,8 +20,8 @@ from rules.facts import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.site import Site
     from engine.devices import Array
+    from engine.site import Site
     from engine.zones import Signal
     from geo.shape import Shape
 

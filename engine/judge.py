@@ -102,6 +102,20 @@ class Judge:
             state = DeliveryState(ended.outcome)
             judged.endings.append(Ending(ended.key, state, now_ms, ended.attempts, ended.detail))
 
+    def cancel_stopped(self, now_ms: int, judged: Judged) -> None:
+        """Give up what is pending of rules that no longer run: removed, paused, or drafts again."""
+        running = {rule.id for rule in self.site.rules.rules if rule.acts}
+        for decision, entry in list(self.people.open.items()):
+            if entry.rule not in running:
+                self._cancelled(self.people.cancel(decision), now_ms, judged, f"rule `{entry.rule}` no longer runs")
+
+    def erase(self, user: str, now_ms: int, judged: Judged) -> None:
+        """Forget a user, and give up what is pending."""
+        self._cancelled(self.people.erase(user), now_ms, judged, "the user was erased")
+
+    def _cancelled(self, keys: Sequence[str], now_ms: int, judged: Judged, detail: str) -> None:
+        judged.endings += [Ending(key, DeliveryState.CANCELLED, now_ms, detail=detail) for key in keys]
+
     def _decide(
         self, rule: Rule, trigger: Trigger, occasion: Occasion, now_ms: int, request: int, received_ms: int | None,
         judged: Judged,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,7 @@ from engine.ports import HANDED_OVER, DeliveryState
 from rules.facts import Kind, Send, User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.sense import Moved, Transition
     from engine.wire import Ended, Happened, Resent, UserChanged
@@ -40,7 +40,8 @@ class Open:
 class People:
     """All users. `open` are the decisions whose limits are reserved and not yet committed or released.
 
-    `keep_ms` is how long events and visits are kept, `sends_ms` how long a reservation may count.
+    `keep_ms` is how long events and visits are kept, `sends_ms` how long a reservation may count. `assumed` are the
+    purposes whose missing consent is taken as given: for trying rules on recordings, never live.
     """
 
     keep_ms: int = 365 * _DAY_MS
@@ -48,12 +49,13 @@ class People:
     users: dict[str, User] = field(default_factory=dict)
     event_ids: dict[str, dict[str, int]] = field(default_factory=dict)
     open: dict[str, Open] = field(default_factory=dict)
+    assumed: frozenset[str] = frozenset()
 
     def user(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be."""
         found = self.users.get(name)
         if found is None:
-            found = self.users[name] = User(name)
+            found = self.users[name] = User(name, consent=dict.fromkeys(self.assumed, True))
         return found
 
     # -- what is known ---------------------------------------------------------------------------------------------
@@ -140,11 +142,20 @@ class People:
             insort(user.sends, send, key=lambda s: s.time_ms)
         self.open[resent.decision] = Open(resent.user, resent.rule, {resent.key}, handed_over=held)
 
-    def erase(self, name: str) -> None:
-        """Forget a user, and what is open of theirs: its outcomes, when they come, change nothing."""
-        self.open = {decision: entry for decision, entry in self.open.items() if entry.user != name}
+    def cancel(self, decision: str) -> list[str]:
+        """Give up what is still pending of a decision; returns the keys of those deliveries."""
+        entry = self.open[decision]
+        keys = sorted(entry.remaining)
+        self._settle(decision, entry)
+        return keys
+
+    def erase(self, name: str) -> list[str]:
+        """Forget a user; returns the keys of the deliveries that were pending."""
+        theirs = [decision for decision, entry in self.open.items() if entry.user == name]
+        keys = [key for decision in theirs for key in self.cancel(decision)]
         self.users.pop(name, None)
         self.event_ids.pop(name, None)
+        return keys
 
     def _settle(self, decision: str, entry: Open) -> None:
         del self.open[decision]
@@ -153,7 +164,7 @@ class People:
             user.sends = [s for s in user.sends if s.key != decision]
 
 
-def _merge(into: dict[str, object], changes: dict[str, object]) -> None:
+def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
         if value is None:
             into.pop(key, None)

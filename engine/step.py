@@ -159,6 +159,7 @@ class Engine:
                 judge.site = happening.site
                 people.keep_ms = happening.site.settings.keep.events_ms
                 effects.edited = happening.edited
+                judge.cancel_stopped(now_ms, judged)
                 self._decide(Told(happening.items), now_ms, judged, effects)
             case Happened():
                 effects.fresh.append(judge.happened(happening, now_ms, judged))
@@ -170,5 +171,5 @@ class Engine:
                 people.resent(happening, now_ms)
                 effects.resent.append((happening.key, now_ms + happening.ttl_ms))
             case Erased():
-                people.erase(happening.user)
+                judge.erase(happening.user, now_ms, judged)
                 effects.erased.append(happening.user)

@@ -87,8 +87,8 @@ class UserChanged(_Tagged, frozen=True, tag="user"):
     attributes: dict[str, Any] = {}
     consent: dict[str, bool | None] = {}
     tokens: dict[str, Any] = {}
-    locale: str | None | msgspec.UnsetType = msgspec.UNSET
-    timezone: str | None | msgspec.UnsetType = msgspec.UNSET
+    locale: str | msgspec.UnsetType | None = msgspec.UNSET
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Ended(_Tagged, frozen=True, tag="ended"):

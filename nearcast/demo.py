@@ -79,8 +79,8 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
     console.print(
         f"[bold]Nearcast[/] on Tokyo, Wednesday 16:59:30, {options.crowd:,} people; the time sale opens at 17:00\n"
         f"rules to edit while it runs: [cyan]{site}/rules/[/]\n"
-        f"metrics: [cyan]{process.server.url}/metrics[/]   who is at Shinjuku: "
-        f"[cyan]{process.server.url}/v1/places/shinjuku/present[/]"
+        f"metrics: [cyan]{process.url}/metrics[/]   who is at Shinjuku: "
+        f"[cyan]{process.url}/v1/places/shinjuku/present[/]"
     )
     walking = asyncio.create_task(_walk(crowd, process, clock, show))
     with Screen(console=console, auto_refresh=False, transient=False) as screen:
@@ -98,7 +98,7 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
 
 async def _walk(crowd: Crowd, process: Process, clock: ShiftedClock, show: Show) -> None:
     """Post what the crowd sends, as its phones do."""
-    base = process.server.url
+    base = process.url
     async with aiohttp.ClientSession(base, connector=aiohttp.TCPConnector(limit=32)) as session:
         for users in _parts(crowd.users(), 1):
             await _put(session, users[0])
@@ -158,7 +158,7 @@ class Show:
         self._seen = [(s, n) for s, n in self._seen if now_s - s < 5.0] + [(now_s, self.pings)]
         first_s, first = self._seen[0]
         rate = (self.pings - first) / (now_s - first_s) if now_s > first_s else 0.0
-        p50, p99 = (_ms(metrics.handoff_quantile(q)) for q in (0.5, 0.99))
+        p50, p99 = (_ms(_quantile(metrics, q)) for q in (0.5, 0.99))
         minutes, seconds = divmod((clock.now_ms() - START_MS) // 1000 + 30, 60)
         figures = Text.assemble(
             (f" {16 + (59 + minutes) // 60}:{(59 + minutes) % 60:02d}:{seconds:02d} ", "reverse"),
@@ -173,3 +173,16 @@ class Show:
 
 def _ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _quantile(metrics: Metrics, q: float) -> float | None:
+    """A quantile of ping to hand-off in seconds, as Prometheus reckons it from the buckets; None before the first."""
+    family = next(f for f in metrics.registry.collect() if f.name == "nearcast_ping_to_handoff_seconds")
+    buckets = [(float(s.labels["le"]), s.value) for s in family.samples if s.name.endswith("_bucket")]
+    wanted = q * buckets[-1][1]
+    low_s, low = 0.0, 0.0
+    for high_s, high in buckets:
+        if high >= wanted > low:
+            return low_s if high_s == float("inf") else low_s + (high_s - low_s) * (wanted - low) / (high - low)
+        low_s, low = high_s, high
+    return None

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from engine.outward import decision_line, message_line
 from engine.ping import columns
-
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreError
 from engine.snapshot import snapshot
 from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from connectors.metrics import Metrics
     from connectors.store_sqlite import SqliteStore
     from engine.ping import Decoded, Rows
-    from engine.site import Site
-
     from engine.ports import Delivery
+    from engine.site import Site
     from engine.step import Effects, Engine
 
 log = structlog.get_logger("nearcast.live")
@@ -77,7 +76,6 @@ class Live:
     _tail_rows: int = 0
     _checkpoint_ms: int = 0
     _checkpointing: asyncio.Task[None] | None = None
-    _running: set[str] = field(default_factory=set)
     _now_ms: int = 0
 
     # -- what comes in ---------------------------------------------------------------------------------------------
@@ -191,15 +189,11 @@ class Live:
 
     def _send(self, effects: Effects) -> None:
         """What was committed may leave; what an edit or an erasure stopped may not."""
-        if effects.edited is not None:
-            running = {rule.id for rule in self.engine.site.rules.rules if rule.acts}
-            for rule in sorted(self._running - running):
-                self.dispatcher.cancel_rule(rule, f"rule `{rule}` no longer runs")
-            self._running = running
-        for user in effects.erased:
-            self.dispatcher.cancel_user(user, "the user was erased")
+        stopped = [e.key for e in effects.endings if e.state is DeliveryState.CANCELLED]
+        if stopped:
+            self.dispatcher.cancel(*stopped)
         if effects.deliveries:
-            self.dispatcher.add(effects.deliveries)
+            self.dispatcher.add(*effects.deliveries)
 
     async def _answer(self, taken: list[Waiting], effects: Effects) -> None:
         accepted = [n for c in effects.counted for n in c.accepted.tolist()]
@@ -319,7 +313,7 @@ class Live:
         await self.submit((item,))
         fresh = await asyncio.to_thread(self.store.delivery, delivery.key)
         if fresh is not None and fresh.state is DeliveryState.PENDING:
-            self.dispatcher.add((fresh,))
+            self.dispatcher.add(fresh)
 
 
 def _inputs(taken: Sequence[Waiting]) -> list[Input]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.site import read_site
-
 from engine.snapshot import restore, site_version
 from engine.step import Engine
 from engine.wire import decode_frame

@@ -6,7 +6,6 @@ Owns the recording's clock and what is counted and written. Must not know the fo
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -61,9 +60,7 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
 
 def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> None:
     """Fold recorded files, in the order given."""
-    if options.assume_consent:
-        site = dataclasses.replace(site, rules=dataclasses.replace(site.rules, assume_consent=True))
-    folding = Folding(site, tally)
+    folding = Folding(site, tally, assume_consent=options.assume_consent)
     if options.users is not None:
         for item in read_recordings((options.users,), device=None, sort=False):
             if isinstance(item, UserChanged):
@@ -87,6 +84,7 @@ class Folding:
 
     site: Site
     tally: Tally
+    assume_consent: bool = False
     users: list[UserChanged] = field(default_factory=list)
     engine: Engine | None = None
     clock_ms: int | None = None
@@ -133,6 +131,8 @@ class Folding:
             return
         self.clock_ms = clock_ms
         self.engine = Engine(self.site, clock_ms)
+        if self.assume_consent:
+            self.engine.people.assumed = self.site.rules.purposes
         if self.users:
             self._step(list(self.users), clock_ms)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from connectors.store_sqlite import Keep
 from engine.ports import StoreError
 from engine.snapshot import SnapshotError, erase
 
@@ -56,7 +55,6 @@ class Upkeep:
         for erasure in await asyncio.to_thread(self._store.erasures):
             await asyncio.to_thread(self._store.rewrite_erased, erasure, (), partial(erase, user=erasure.user))
             log.info("an erased user was taken out of older frames", up_to_frame=erasure.seq)
-        settings = self._live.engine.site.settings.keep
-        keep = Keep(pings_ms=settings.pings_ms, decisions_ms=settings.decisions_ms)
+        keep = self._live.engine.site.settings.keep
         while await asyncio.to_thread(self._store.retain, self._clock.now_ms(), keep):
             await asyncio.sleep(0)

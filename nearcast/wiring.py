@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connectors.dispatch import Dispatcher
-from connectors.http_api import HttpServer, HttpSettings
+from connectors.http_api import make_app, serve
+from connectors.http_settings import HttpSettings
 from connectors.metrics import Metrics
 from connectors.store_sqlite import SqliteStore
 from engine.delivery import Outbox
@@ -24,6 +25,7 @@ from engine.site import read_site
 from geo.mistake import MistakesError
 from nearcast.channels import make_channels
 from nearcast.door import Door
+from nearcast.fault import InputFaultError
 from nearcast.live import Live
 from nearcast.recover import Recovered, recover
 from nearcast.reload import Reloader
@@ -33,6 +35,8 @@ from rules.decide import recheck
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from aiohttp import web
 
     from connectors.clock import Clock
     from connectors.dispatch import Verdict
@@ -68,13 +72,18 @@ class Process:
     metrics: Metrics
     door: Door
     reloader: Reloader
-    server: HttpServer
+    server: web.AppRunner
     _loop: asyncio.Task[None]
     _beside: list[asyncio.Task[None]] = field(default_factory=list)
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return _url(self.server)
+
     async def stop(self) -> None:
         """End in good order: take nothing more, work what waits, let attempts land, keep a checkpoint."""
-        await self.server.stop()
+        await self.server.cleanup()
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
@@ -128,16 +137,19 @@ async def _start(
     door.after_erasure = upkeep.ask
     loop = asyncio.create_task(live.run())
     live.ready = True
-    dispatcher.add(store.pending())
+    dispatcher.add(*store.pending())
     if site is None:
         reloader.mistaken(mistakes)
     elif site.version != back.engine.site.version:
         await live.edit(site)
     _tell(metrics, in_force, around.clock)
-    server = HttpServer(door, _http(settings), metrics, around.clock)
-    host, port = around.listen or (settings.host, settings.port)
-    await server.start(host, port)
-    log.info("ready", listen=f"http://{host}:{server.port}", version=in_force.version, folded_frames=back.tail)
+    try:
+        server = await _listen(door, settings, metrics, around)
+    except InputFaultError:
+        live.stop()
+        await loop
+        raise
+    log.info("ready", listen=_url(server), version=in_force.version, folded_frames=back.tail)
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
     return Process(store, live, dispatcher, metrics, door, reloader, server, loop, beside)
 
@@ -164,7 +176,7 @@ def _make_live(
         outbox,
         channels.by_name,
         recheck=may_go,
-        ended=lambda delivery, ending: live.ended(delivery, ending),
+        ended=live.ended,
         before_attempt=before_attempt,
         clock=around.clock,
         metrics=metrics,
@@ -201,5 +213,18 @@ def _filled(settings: Settings) -> Settings:
     return filled
 
 
-def _http(settings: Settings) -> HttpSettings:
-    return HttpSettings(ingest=settings.keys.ingest, admin=settings.keys.admin, ping=settings.ping)
+async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surroundings) -> web.AppRunner:
+    host, port = around.listen or (settings.host, settings.port)
+    app = make_app(door, HttpSettings.of(settings), metrics, around.clock)
+    try:
+        return await serve(app, host, port)
+    except OSError as error:
+        raise InputFaultError(
+            f"cannot listen on `{host}:{port}`: {error.strerror or error}, is another process there,"
+            " choose another with `listen` or `--listen`"
+        ) from error
+
+
+def _url(server: web.AppRunner) -> str:
+    host, port = server.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

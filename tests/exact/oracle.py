@@ -6,6 +6,7 @@ a golden section along each segment. Transitions are those of `preset: instant`.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def _distance_m(shape: Any, lng: Any, lat: Any) -> Any:
     if isinstance(shape, Point):
         return GEOD.inv(lng, lat, np.full(len(lng), shape.x), np.full(len(lng), shape.y))[2]
     corners = np.array(shape.coords)
-    return np.min([_to_segment_m(a, b, lng, lat) for a, b in zip(corners[:-1], corners[1:], strict=True)], axis=0)
+    return np.min([_to_segment_m(a, b, lng, lat) for a, b in itertools.pairwise(corners)], axis=0)
 
 
 def _to_segment_m(a: Any, b: Any, lng: Any, lat: Any) -> Any:
