@@ -41,7 +41,7 @@ class Admin:
         settings = self._settings
         with self._load.open() as held:
             body = await read_body(
-                request, held, size_max=settings.limits.max_body_bytes, within_s=settings.body_within_s
+                request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
             await self._intake.change_user(decode_user(user, body))
         return web.Response(status=204)

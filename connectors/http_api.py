@@ -18,6 +18,7 @@ from connectors.http_answers import RefusedRequest, answer, come_again, refusal
 from connectors.http_body import Load
 from connectors.http_ingest import Ingest
 from connectors.http_keys import Access, Gatekeeper
+from connectors.http_settings import HttpSettings
 from connectors.intake import NotNowError, Unavailable
 from engine.rejection import BodyError
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connectors.clock import Clock
-    from connectors.http_settings import HttpSettings
     from connectors.intake import Intake
     from connectors.metrics import Metrics
 
     Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+__all__ = ["HttpServer", "HttpSettings", "make_app"]
 
 log = structlog.get_logger("nearcast.http")
 
@@ -51,10 +53,10 @@ class Route(NamedTuple):
 
 
 def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock) -> web.Application:
-    """The application over an intake. Run it with `serve`, or any runner of aiohttp's."""
+    """The application over an intake. `HttpServer` runs it, or any runner of aiohttp's."""
     load = Load(settings.bodies_max_bytes, metrics.in_flight)
     table = routes(Ingest(intake, settings, metrics, clock, load), Admin(intake, settings, load), Open(intake, metrics))
-    way = Way(Gatekeeper(settings.keys), metrics, clock)
+    way = Way(Gatekeeper(ingest=settings.ingest, admin=settings.admin), metrics, clock)
     app = web.Application(
         handler_args={
             "access_log": None,
@@ -70,16 +72,32 @@ def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Cl
     return app
 
 
-async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; `cleanup` of what comes back ends it, after the requests under way."""
-    runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner
+class HttpServer:
+    """The interface, listening."""
+
+    def __init__(self, intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock) -> None:
+        app = make_app(intake, settings, metrics, clock)
+        self._runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_S)
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once it is: the one that was found, if any would do."""
+        return self._port
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Port 0 is any that is free. Raises `OSError` when the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port, backlog=_BACKLOG).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Take no more requests, let those under way end."""
+        await self._runner.cleanup()
 
 
 def routes(ingest: Ingest, admin: Admin, open_to_all: Open) -> tuple[Route, ...]:

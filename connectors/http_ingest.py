@@ -42,7 +42,7 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
         self._load = load
-        per_s, holds = settings.limits.max_rate_per_device, settings.limits.max_batch
+        per_s, holds = settings.ping.max_rate_per_device, settings.ping.max_batch
         self._rates = None if per_s is None else Rates(per_s=per_s, holds=holds)
 
     async def pings(self, request: web.Request) -> web.Response:
@@ -52,10 +52,10 @@ class Ingest:
         settings = self._settings
         with self._load.open() as held:
             body = await read_body(
-                request, held, size_max=settings.limits.max_body_bytes, within_s=settings.body_within_s
+                request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
             received_ms = self._clock.now_ms()
-            decoded = decode_pings(body, ndjson=ndjson, now_ms=received_ms, limits=settings.limits)
+            decoded = decode_pings(body, ndjson=ndjson, now_ms=received_ms, limits=settings.ping)
             del body
             if decoded.rows:
                 taken = self._limit(decoded.rows.devices)
@@ -78,13 +78,13 @@ class Ingest:
         settings = self._settings
         with self._load.open() as held:
             body = await read_body(
-                request, held, size_max=settings.limits.max_body_bytes, within_s=settings.body_within_s
+                request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
             decoded = decode_events(
                 body,
                 ndjson=ndjson,
                 now_ms=self._clock.now_ms(),
-                limits=settings.limits,
+                limits=settings.ping,
                 keep_ms=settings.keep_events_ms,
             )
             accepted, duplicate = await self._take(decoded.inputs)

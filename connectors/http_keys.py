@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from connectors.http_answers import RefusedRequest
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from collections.abc import Sequence
 
-    from engine.settings import Keys
+    from aiohttp import web
 
 
 class Access(StrEnum):
@@ -32,9 +32,9 @@ class Gatekeeper:
 
     __slots__ = ("_admin", "_ingest")
 
-    def __init__(self, keys: Keys) -> None:
-        self._ingest = tuple(key.encode() for key in keys.ingest)
-        self._admin = tuple(key.encode() for key in keys.admin)
+    def __init__(self, *, ingest: Sequence[str], admin: Sequence[str]) -> None:
+        self._ingest = tuple(key.encode() for key in ingest)
+        self._admin = tuple(key.encode() for key in admin)
 
     def check(self, request: web.Request, access: Access) -> None:
         """Raise `RefusedRequest`: 401 without a known key, 403 with one that may not do this."""
