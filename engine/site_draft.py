@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.beacons import Zone
     from engine.fences import FenceDraft
     from engine.settings import Settings
+    from rules.model import Rule
     from rules.reader import Node
     from rules.ruleset import RuleSet
 
@@ -32,6 +33,7 @@ _OURS = re.compile(r"nearcast\.yaml|fences/[^/]+\.geojson|(?:beacons|rules|templ
 _WORD = re.compile(r'"([^"\\\n]{1,128})"|([^\s,\[\]{}"\']{1,128})')
 #: Of a broken file with more different words, rules that point at its places are told so.
 _WORDS_MAX = 1_000_000
+_EVER_MS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,29 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
         places=dict(sorted(reading.places.items())),
         rules=rules,
     ), []
+
+
+def rules_alone(files: Mapping[str, bytes]) -> tuple[Rule, ...]:
+    """The rules of a site's files, whatever its places and settings are; none if the rules themselves have mistakes.
+
+    >>> rules_alone({"rules/a.yaml": b"id: nothing"})
+    ()
+    """
+    reading = _Places([])
+    rules = _below(ours(files), "rules/")
+    for data in rules.values():
+        reading.unread_fences.update(_words(data))
+    keep_ms = {"pings": _EVER_MS, "events": _EVER_MS, "decisions": _EVER_MS}
+    ruleset, _ = read_rules(
+        rules,
+        _below(ours(files), "templates/"),
+        places=reading.all_there_may_be(),
+        channels=(),
+        timezone="UTC",
+        test_users=(),
+        keep_ms=keep_ms,
+    )
+    return () if ruleset is None else ruleset.rules
 
 
 def _below(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:

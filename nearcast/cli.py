@@ -17,7 +17,7 @@ import typer
 
 from engine.ports import StoreError
 from geo.mistake import MistakesError
-from nearcast.fault import ExitCode, InputFaultError
+from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
 
 app = typer.Typer(
     name="nearcast",
@@ -39,6 +39,8 @@ def main() -> NoReturn:
         app()
     except (InputFaultError, MistakesError, StoreError) as error:
         _leave(ExitCode.INPUT, str(error))
+    except UsageFaultError as error:
+        _leave(ExitCode.USAGE, str(error))
     except KeyboardInterrupt:
         sys.exit(ExitCode.STOPPED)
     except BrokenPipeError:
@@ -199,7 +201,7 @@ def replay(
         decisions=decisions,
         transitions=transitions,
     )
-    raise typer.Exit(replay_site(site, options=options))
+    replay_site(site, options)
 
 
 @app.command()
@@ -260,6 +262,6 @@ def warm() -> None:
 
     Example, in a Dockerfile: `RUN nearcast warm`
     """
-    from nearcast.command_warm import warm_up
+    from nearcast.kernels import warm_with
 
-    raise typer.Exit(warm_up())
+    warm_with(lambda line: typer.echo(line, err=True))

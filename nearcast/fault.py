@@ -21,3 +21,7 @@ class ExitCode(IntEnum):
 
 class InputFaultError(Exception):
     """What was given cannot be worked with. One line: where, what is wrong, what came, how to mend it."""
+
+
+class UsageFaultError(Exception):
+    """The command line cannot be carried out as it was typed. One line, with the mend."""

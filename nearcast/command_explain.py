@@ -1,0 +1,205 @@
+"""`nearcast explain`: why somebody did or did not get a message, in words for the people who write rules.
+
+Owns the words, and what is said when nothing is kept. The decisions are the store's; nothing is decided anew.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from connectors.clock import MachineClock
+from engine.ids import instant
+from engine.ports import DecisionQuery
+from engine.rfc3339 import instant_ms
+from geo.mistake import did_you_mean
+from nearcast.explain_rules import Mark, RuleBook, flow
+from nearcast.fault import ExitCode, UsageFaultError
+from nearcast.folder import read_folder
+from nearcast.site_store import open_for_reading, settings_of
+from rules.facts import Reason
+from rules.units import format_duration, parse_duration, parse_instant
+from rules.windows import resolve
+from rules.zones import clock_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from connectors.store_sqlite import SqliteStore
+    from engine.settings import Settings
+
+#: More decisions than this are not shown at once; nor are more than so many old versions of the site looked at.
+_SHOWN_MAX = 1_000
+_VERSIONS_MAX = 50
+
+_WORDS = {
+    Reason.SENT: "sent",
+    Reason.STALE: "it was known too late: the occasion was older than the rule allows",
+    Reason.LOW_ACCURACY: "the position was not exact enough",
+    Reason.MOCKED: "the position was mocked: set by an app, not measured",
+    Reason.WINDOW: "it was outside of the rule's times",
+    Reason.AUDIENCE: "the person is not in the rule's audience",
+    Reason.CONSENT: "the person has not given the consent that the rule asks for",
+    Reason.UNKNOWN: "something that the rule asks for is not known of the person",
+    Reason.COOLDOWN: "the rule had messaged them not long before",
+    Reason.CAP: "they had had as many messages as the cap allows",
+    Reason.QUIET_HOURS: "it was in their quiet hours",
+    Reason.NOT_TEST_USER: "the rule is in test, and they are no test user",
+}
+_SIGNS = {
+    Mark.HELD: ("+", "green", ""),
+    Mark.FAILED: ("x", "bold red", "  <- this one"),
+    Mark.BESIDE: (" ", "default", ""),
+    Mark.NOT_ASKED: (" ", "dim", "  (not asked)"),
+}
+
+
+def explain_user(site: Path, *, user: str, rule: str | None, since: str | None, as_json: bool) -> ExitCode:
+    """Print the kept decisions of a user. Raises `StoreError`, `MistakesError`, and `UsageFaultError` for `since`."""
+    files = read_folder(site)
+    settings = settings_of(files)
+    since_ms = None if since is None else parse_since(since, MachineClock().now_ms(), settings.timezone)
+    with open_for_reading(site, settings) as store:
+        query = DecisionQuery(user=user, rule=rule, since_ms=since_ms, limit=_SHOWN_MAX)
+        decisions = store.decisions(query)
+        book = RuleBook(_versions(files, store))
+        if as_json:
+            found = [_with_clauses(decision, book, store) for decision in decisions]
+            asked = {"user": user, "rule": rule, "since": None if since_ms is None else instant(since_ms)}
+            sys.stdout.write(orjson.dumps({**asked, "decisions": found}).decode() + "\n")
+            return ExitCode.GOOD
+        out = Console(highlight=False, soft_wrap=True, emoji=False)
+        for decision in reversed(decisions):
+            _print(out, decision, book, store, settings)
+        err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        if not decisions:
+            for line in _why_nothing(query, book, store, settings):
+                err.print(line)
+        elif len(decisions) == _SHOWN_MAX:
+            err.print(f"these are the newest {_SHOWN_MAX:,}, narrow it down with `--rule` or `--since`")
+    return ExitCode.GOOD
+
+
+def parse_since(text: str, now_ms: int, timezone: str) -> int:
+    """`2h` before now, an instant, or a local time in the site's zone, as epoch milliseconds. Raises `UsageFaultError`.
+
+    >>> parse_since("2h", 10_000_000, "UTC"), parse_since("1970-01-01T09:00", 0, "Asia/Tokyo")
+    (2800000, 0)
+    """
+    ago_ms = parse_duration(text)
+    if ago_ms is not None:
+        return now_ms - ago_ms
+    moment = parse_instant(text)
+    if moment is None:
+        raise UsageFaultError(f"`--since` needs `2h`, `7d` or `2026-11-25T17:00+09:00`, got `{text}`")
+    return moment if isinstance(moment, int) else resolve(moment, ZoneInfo(timezone))
+
+
+def _versions(files: Mapping[str, bytes], store: SqliteStore) -> Iterator[Mapping[str, bytes]]:
+    """The site's files as they are, then as they were in force, newest first."""
+    yield files
+    versions = dict.fromkeys(version for _, version in reversed(store.sites()))
+    for version in islice(versions, _VERSIONS_MAX):
+        yield store.site_files(version)
+
+
+def _with_clauses(decision: Mapping[str, Any], book: RuleBook, store: SqliteStore) -> dict[str, Any]:
+    """A decision as the API gives it, its clauses with what became of each, and its deliveries."""
+    return {
+        **decision,
+        "clauses": [
+            {"path": clause.path, "text": clause.text, "mark": clause.mark.value} for clause in book.clauses(decision)
+        ],
+        "deliveries": _deliveries(decision, store),
+    }
+
+
+def _deliveries(decision: Mapping[str, Any], store: SqliteStore) -> list[dict[str, Any]]:
+    """What became of the messages of a decision to send."""
+    found = []
+    for message in store.messages(decision["key"]):
+        delivery = store.delivery(message["key"])
+        if delivery is not None:
+            state = {"outcome": delivery.state.value, "attempts": delivery.attempts, "detail": delivery.detail}
+            found.append({**{name: message[name] for name in ("key", "channel", "title", "body")}, **state})
+    return found
+
+
+def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, store: SqliteStore, settings: Settings) -> None:
+    sent = decision["outcome"] == "send"
+    occasion = decision["occasion"]
+    zone = ZoneInfo(settings.timezone)
+    head = Text(_local(occasion["time"], zone) + "  ")
+    head.append(decision["rule"], "bold")
+    head.append(f"  {occasion['kind']}" + (f" {decision['place']}" if decision["place"] else ""))
+    head.append("  sent" if sent else f"  not sent: {decision['reason']}", "bold green" if sent else "bold red")
+    out.print(head)
+    if not sent:
+        out.print(Text(f"  {_WORDS[Reason(decision['reason'])]}"))
+    device = f"device {decision['device']}, " if decision["device"] else ""
+    out.print(Text(f"  {device}decided {_local(decision['time'], zone)} {zone.key}", "dim"))
+    clauses = book.clauses(decision)
+    for clause in clauses:
+        sign, style, note = _SIGNS[clause.mark]
+        out.print(Text(f"  {sign} {clause.path}: {clause.text}{note}", style))
+    if not clauses:
+        note = f"  the rule was changed since, its version {decision['rule_version']} is not kept any more"
+        out.print(Text(note, "dim"))
+        if decision["clause"]:
+            out.print(Text(f"  x {decision['clause']}", "bold red"))
+    for name, value in decision["values"].items():
+        out.print(Text(f"    seen: {_seen(name, value, zone)}"))
+    for delivery in _deliveries(decision, store):
+        tries = "" if delivery["attempts"] < 2 else f" after {delivery['attempts']} attempts"
+        detail = f" ({delivery['detail']})" if delivery["detail"] else ""
+        out.print(Text(f"    {delivery['channel']}: {delivery['title']} · {delivery['body']}"))
+        out.print(Text(f"    {delivery['outcome']}{tries}{detail}"))
+    out.print()
+
+
+def _local(time: str, zone: ZoneInfo) -> str:
+    time_ms = instant_ms(time)
+    return time if time_ms is None else clock_text(time_ms, zone)
+
+
+def _seen(name: str, value: Any, zone: ZoneInfo) -> str:
+    """One value that was looked at, in words.
+
+    >>> _seen("cooldown.of_ms", 7_200_000, ZoneInfo("UTC")), _seen("attribute.tier", None, ZoneInfo("UTC"))
+    ('cooldown.of = 2h', 'attribute.tier is not known')
+    """
+    if value is None:
+        return f"{name} is not known"
+    if name.endswith("_ms") and isinstance(value, int):
+        short = name.removesuffix("_ms")
+        return f"{short} = {clock_text(value, zone) if short.endswith('last') else format_duration(value)}"
+    if name.endswith("_m") and isinstance(value, int | float):
+        return f"{name.removesuffix('_m')} = {value:g} m"
+    return f"{name} = {flow(value)}"
+
+
+def _why_nothing(query: DecisionQuery, book: RuleBook, store: SqliteStore, settings: Settings) -> Iterator[str]:
+    """What is said when no decision is kept: what that may come from, the likeliest first."""
+    user, rule = query.user, query.rule
+    asked = f" by `{rule}`" if rule else ""
+    yield f"no decision{asked} about `{user}` is kept" + (
+        f" since {instant(query.since_ms)}" if query.since_ms is not None else ""
+    )
+    if rule is not None and rule not in book.ids():
+        yield f"- there is no rule `{rule}`, {did_you_mean(rule, book.ids())}"
+    others = store.decisions(DecisionQuery(user=user, limit=1)) if rule or query.since_ms is not None else []
+    if others:
+        yield f"- there are others: the newest is of `{others[0]['rule']}` at {others[0]['time']}"
+        return
+    kept = format_duration(settings.keep.decisions_ms)
+    yield "- no rule had an occasion: the person entered no place that a rule in `state: live` or `test` asks for"
+    yield "- or the person is known by another id: where no ping names a user, it is the device's id"
+    yield f"- or it is longer ago than decisions are kept ({kept}, the setting `keep.decisions`)"
+    yield f"`nearcast replay` with `--transitions` shows where the pings of `{user}` entered and exited"
