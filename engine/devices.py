@@ -1,7 +1,8 @@
 """The table of devices: who is where, in columns.
 
-Owns the state of each device (its clock, its newest fix, its user) and its rows, one for each fence that it is in or is about
-to enter. Must not know what the rows mean: `engine/presence.py` does. Slots are numbers given in order of appearance.
+Owns the state of each device (its clock, its newest fix, its user) and its rows, one for each fence that it is in or
+is about to enter. Must not know what the rows mean: `engine/presence.py` does. Slots are numbers given in order of
+appearance.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ Array = np.ndarray[Any, Any]
 class Row:
     """What is known of one device at one fence.
 
-    `entered_ms` is None until it has entered: then `count` counts fixes in a row that are in, else those surely out, the
-    first of them at `row_ms`. `dwelled_ms` is the longest dwell time already told (or skipped), `waits` says that a
-    dwell time is past but the device had been silent, so that the next fix that is in tells it.
+    `entered_ms` is None until it has entered: then `count` counts fixes in a row that are in, else those surely out,
+    the first of them at `row_ms`. `dwelled_ms` is the longest dwell time already told (or skipped), `waits` says that
+    a dwell time is past but the device had been silent, so that the next fix that is in tells it.
     """
 
     fence: int

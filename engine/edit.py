@@ -1,7 +1,7 @@
 """An edit of the site: what it does to those who are present.
 
-Owns the change from one numbering of places to the next, and presence that begins or ends because a place appeared, moved
-or went. Must not know rules, but for the dwell times that they ask for. Instants are epoch milliseconds.
+Owns the change from one numbering of places to the next, and presence that begins or ends because a place appeared,
+moved or went. Must not know rules, but for the dwell times that they ask for. Instants are epoch milliseconds.
 """
 
 from __future__ import annotations

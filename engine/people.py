@@ -1,7 +1,7 @@
 """The people: what is known of each user, where they are, and which of their limits are reserved.
 
-Owns the users' state and how each input changes it. Must not know how rules judge it. Changed in the order of the journal
-only. Instants are epoch milliseconds.
+Owns the users' state and how each input changes it. Must not know how rules judge it. Changed in the order of the
+journal only. Instants are epoch milliseconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Presence: when a device enters, dwells at, crosses and leaves a place.
 
-Owns the table below and the device's timers. Works on one device at a time, on the device's own clock. Must not know users,
-rules, or where the state is kept. Times are epoch milliseconds of the device, distances metres.
+Owns the table below and the device's timers. Works on one device at a time, on the device's own clock. Must not know
+users, rules, or where the state is kept. Times are epoch milliseconds of the device, distances metres.
 
 A fix is compared with a fence as *in* or *out* (the point) and *surely in*, *surely out* or neither (its circle):
 

@@ -125,7 +125,8 @@ class Sense:
         slot, time_ms = int(rows.device[i]), int(rows.time[i])
         columns = self.devices.columns
         beacon = rows.beacon_of(i)
-        newest = int(columns["fix_ms"][slot]) if beacon is None else self.beacons.get(slot, {}).get(beacon, NEVER)
+        heard = self.beacons.get(slot, {})
+        newest = int(columns["fix_ms"][slot]) if beacon is None else heard.get(beacon, NEVER)
         if time_ms <= newest:
             return DUPLICATE if time_ms == newest else LATE
         now_ms = int(rows.received[i])

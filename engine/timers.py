@@ -1,7 +1,7 @@
 """The timers of rules: when a `timer` trigger rings, and who is concerned.
 
-Owns the queue of instants. Must not know how an occasion is judged. An instant rings once: the queue goes on from the last
-step's `now`, so one missed while the process was down rings at the first step after, if `max_event_age` allows.
+Owns the queue of instants. Must not know how an occasion is judged. An instant rings once: the queue goes on from the
+last step's `now`, so one missed while the process was down rings at the first step after, if `max_event_age` allows.
 """
 
 from __future__ import annotations

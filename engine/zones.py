@@ -1,7 +1,8 @@
 """Beacon zones: when a device is in one, by the strength of what it hears.
 
 Owns entering on two strong sightings, the one zone of a group, the switch margin. Exits are timers, and those are
-`engine/presence.py`'s. Must not know fences. All times are the device's, in epoch milliseconds; strengths are RSSI in dBm.
+`engine/presence.py`'s. Must not know fences. All times are the device's, in epoch milliseconds; strengths are RSSI in
+dBm.
 """
 
 from __future__ import annotations

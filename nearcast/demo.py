@@ -1,7 +1,7 @@
 """`nearcast demo`: the shipped Tokyo site, a simulated crowd, a Wednesday at 16:59:30.
 
-Owns the show: the folder that is thrown away afterwards, the crowd's posts over real HTTP, what is printed. The engine behind
-is that of `nearcast run`, store and all.
+Owns the show: the folder that is thrown away afterwards, the crowd's posts over real HTTP, what is printed. The
+engine behind is that of `nearcast run`, store and all.
 """
 
 from __future__ import annotations

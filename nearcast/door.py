@@ -1,6 +1,7 @@
 """What the HTTP interface asks of a running process: the `Intake` over the live loop, the state and the store.
 
-Owns the shapes of what is read out of the state. Must not know HTTP. Whatever touches the store's file runs in a thread.
+Owns the shapes of what is read out of the state. Must not know HTTP. Whatever touches the store's file runs in a
+thread.
 """
 
 from __future__ import annotations

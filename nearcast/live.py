@@ -1,7 +1,8 @@
 """The live loop: gathers what came in, folds it, makes it durable, and only then answers and sends.
 
-Owns the order of these, natural batching, and what happens when the store cannot commit. While one commit runs, what arrives
-gathers; the next step takes it all. Must not know HTTP or SQL. One event loop runs it; commits run in one thread beside.
+Owns the order of these, natural batching, and what happens when the store cannot commit. While one commit runs, what
+arrives gathers; the next step takes it all. Must not know HTTP or SQL. One event loop runs it; commits run in one
+thread beside.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ class Live:
 
     engine: Engine
     store: SqliteStore
-    dispatcher: Dispatcher
     metrics: Metrics
     clock: Clock
     seq: int
+    dispatcher: Dispatcher = field(init=False)
     ready: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
     _rows: int = 0
@@ -89,7 +90,7 @@ class Live:
         return answer
 
     async def submit(self, inputs: Sequence[Input]) -> list[bool]:
-        """Take other inputs; answers once they are durable, with one flag for each event: False, it was there before."""
+        """Take other inputs; answers once they are durable. One flag for each event: False, it was there before."""
         fresh: list[bool] = await self._enqueue(Waiting(self._future(), inputs=inputs))
         return fresh
 

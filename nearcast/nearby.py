@@ -1,7 +1,7 @@
 """Which fences are near a point: what a phone should register with its operating system.
 
-Owns the circles round the fences and their order. Must not know devices. A phone asks now and then, so this is one pass over
-all circles in numpy: 10,000 fences take about a millisecond.
+Owns the circles round the fences and their order. Must not know devices. A phone asks now and then, so this is one
+pass over all circles in numpy: 10,000 fences take about a millisecond.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a store back to the state: the newest checkpoint, then the fold of the frames after it.
 
-Owns the order: checkpoint, its version of the site, the tail. Must not know what the process does afterwards. The same is done
-at a start, after a failed commit, and to look at a store from outside.
+Owns the order: checkpoint, its version of the site, the tail. Must not know what the process does afterwards. The
+same is done at a start, after a failed commit, and to look at a store from outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Replay: recordings through the same fold, on the recording's clock. Nothing is sent.
 
 Owns the recording's clock and what is counted and written. Must not know the formats of recordings
-(`nearcast/recording.py`). The clock is the running maximum of the pings' `received` if they have one, else of their `time`.
+(`nearcast/recording.py`). The clock is the running maximum of the pings' `received` if they have one, else of their
+`time`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a replay counts, writes and prints.
 
-Owns the counts by rule, reason and hour, and their two forms: a table for people, one object for programs. Must not know
-how a recording is folded.
+Owns the counts by rule, reason and hour, and their two forms: a table for people, one object for programs. Must not
+know how a recording is folded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Upkeep of the store while the process runs: what is older than it is kept goes, and erased people go from older bytes.
+"""Upkeep of the store while the process runs: what is older than it is kept goes, and erased people go from older
+bytes.
 
 Owns when this is done. Must not know how. It works in a thread, in small pieces, beside the commits.
 """

@@ -68,7 +68,6 @@ class Process:
 
     store: SqliteStore
     live: Live
-    dispatcher: Dispatcher
     metrics: Metrics
     door: Door
     reloader: Reloader
@@ -87,7 +86,7 @@ class Process:
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
-        await self.dispatcher.stop(GRACE_S)
+        await self.live.dispatcher.stop(GRACE_S)
         self.live.stop()
         await self._loop
         await self.live.close()
@@ -124,12 +123,12 @@ async def _start(
     in_force = site if site is not None else back.engine.site
     settings = _filled(in_force.settings)
     metrics = Metrics(settings.max_rules, around.clock)
-    dispatcher, live = _make_live(path, settings, store, back, metrics, around)
+    live = _make_live(path, settings, store, back, metrics, around)
     door = Door(live, store)
 
     async def applied(new: Site) -> None:
         fresh = make_channels(_filled(new.settings), path, clock=around.clock, show=around.show, colour=around.colour)
-        await dispatcher.reload(fresh.by_name, fresh.concurrency, others=fresh.others)
+        await live.dispatcher.reload(fresh.by_name, fresh.concurrency, others=fresh.others)
         _tell(metrics, new, around.clock)
 
     reloader = Reloader(path, live, metrics, applied)
@@ -137,7 +136,7 @@ async def _start(
     door.after_erasure = upkeep.ask
     loop = asyncio.create_task(live.run())
     live.ready = True
-    dispatcher.add(*store.pending())
+    live.dispatcher.add(*store.pending())
     if site is None:
         reloader.mistaken(mistakes)
     elif site.version != back.engine.site.version:
@@ -151,13 +150,14 @@ async def _start(
         raise
     log.info("ready", listen=_url(server), version=in_force.version, folded_frames=back.tail)
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
-    return Process(store, live, dispatcher, metrics, door, reloader, server, loop, beside)
+    return Process(store, live, metrics, door, reloader, server, loop, beside)
 
 
 def _make_live(
     path: Path, settings: Settings, store: SqliteStore, back: Recovered, metrics: Metrics, around: Surroundings
-) -> tuple[Dispatcher, Live]:
+) -> Live:
     """The live loop and the dispatcher: each calls the other."""
+    live = Live(back.engine, store, metrics, around.clock, back.seq)
     channels = make_channels(settings, path, clock=around.clock, show=around.show, colour=around.colour)
     outbox = Outbox(channels.concurrency, chance=random.SystemRandom().random, others=channels.others is not None)
 
@@ -172,7 +172,7 @@ def _make_live(
     async def before_attempt(delivery: Delivery, number: int) -> None:
         await live.written(store.open_attempts, [(delivery.key, number)])
 
-    dispatcher = Dispatcher(
+    live.dispatcher = Dispatcher(
         outbox,
         channels.by_name,
         recheck=may_go,
@@ -183,8 +183,7 @@ def _make_live(
         broke=lambda error: log.error("a channel failed", error=repr(error)),
         others=channels.others,
     )
-    live = Live(back.engine, store, dispatcher, metrics, around.clock, back.seq)
-    return dispatcher, live
+    return live
 
 
 def _tell(metrics: Metrics, site: Site, clock: Clock) -> None:

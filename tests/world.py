@@ -1,6 +1,7 @@
 """A small world for tests: sites from a few words, pings from metres, and the fold of both.
 
-A `Stage` holds a real engine under a real site; distances are metres east and north of `CENTRE`, times seconds after `T0`.
+A `Stage` holds a real engine under a real site; distances are metres east and north of `CENTRE`, times seconds after
+`T0`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from tests.world import T0, Stage, circle, files_of, site_of
 
 UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
 ZONES = f"""
-- {{id: food, group: store, beacons: ["ibeacon:{UUID}:17:*"], enter_rssi: -75, exit_rssi: -85, exit_after: 30s, inside: shop}}
+- {{id: food, group: store, inside: shop, beacons: ["ibeacon:{UUID}:17:*"], enter_rssi: -75, exit_rssi: -85,
+   exit_after: 30s}}
 - {{id: books, group: store, beacons: ["ibeacon:{UUID}:18:1"], enter_rssi: -75, exit_rssi: -85, exit_after: 30s}}
 """
 FOOD, BOOKS = f"ibeacon:{UUID}:17:4", f"ibeacon:{UUID}:18:1"

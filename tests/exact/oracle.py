@@ -1,7 +1,7 @@
 """An independent reckoning of who enters and leaves what: brute force over shapely and pyproj.
 
-Shares no code with the product. Polygons by GEOS (`intersects`, the border included), circles by Karney's inverse, corridors by
-a golden section along each segment. Transitions are those of `preset: instant`.
+Shares no code with the product. Polygons by GEOS (`intersects`, the border included), circles by Karney's inverse,
+corridors by a golden section along each segment. Transitions are those of `preset: instant`.
 """
 
 from __future__ import annotations

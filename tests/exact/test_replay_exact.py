@@ -1,4 +1,4 @@
-"""`nearcast replay` tells the very transitions that brute force over shapely and pyproj tells, on seeded and real worlds."""
+"""`nearcast replay` tells the very transitions that brute force over shapely and pyproj tells."""
 
 from __future__ import annotations
 
