@@ -85,6 +85,12 @@ class HttpServer:
         """The port that is listened on, once it is: the one that was found, if any would do."""
         return self._port
 
+    @property
+    def url(self) -> str:
+        """Where it listens, as a client writes it."""
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
     async def start(self, host: str, port: int) -> None:
         """Listen. Port 0 is any that is free. Raises `OSError` when the address cannot be had."""
         await self._runner.setup()

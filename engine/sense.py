@@ -114,7 +114,8 @@ class Sense:
             self._blocked = np.zeros(len(columns["clock_ms"]), np.uint8)
         held = (*(columns[name] for name in _HELD), self._blocked)
         sift(
-            rows.device, rows.user, rows.sighting, rows.time, rows.received, rows.lat, rows.lng, rows.accuracy, rows.mocked,
+            rows.device, rows.user, rows.sighting, rows.time, rows.received,
+            rows.lat, rows.lng, rows.accuracy, rows.mocked,
             offsets, fences, self.view.accuracy_max_m, self.view.boxes, GAP_MS,
             held, pool["fence"], pool["entered_ms"], rows.code,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connectors.dispatch import Dispatcher
-from connectors.http_api import make_app, serve
+from connectors.http_api import HttpServer
 from connectors.http_settings import HttpSettings
 from connectors.metrics import Metrics
 from connectors.store_sqlite import SqliteStore
@@ -35,8 +35,6 @@ from rules.decide import recheck
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from aiohttp import web
 
     from connectors.clock import Clock
     from connectors.dispatch import Verdict
@@ -71,18 +69,18 @@ class Process:
     metrics: Metrics
     door: Door
     reloader: Reloader
-    server: web.AppRunner
+    server: HttpServer
     _loop: asyncio.Task[None]
     _beside: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return _url(self.server)
+        return self.server.url
 
     async def stop(self) -> None:
         """End in good order: take nothing more, work what waits, let attempts land, keep a checkpoint."""
-        await self.server.cleanup()
+        await self.server.stop()
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
@@ -148,7 +146,7 @@ async def _start(
         live.stop()
         await loop
         raise
-    log.info("ready", listen=_url(server), version=in_force.version, folded_frames=back.tail)
+    log.info("ready", listen=server.url, version=in_force.version, folded_frames=back.tail)
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
     return Process(store, live, metrics, door, reloader, server, loop, beside)
 
@@ -212,18 +210,14 @@ def _filled(settings: Settings) -> Settings:
     return filled
 
 
-async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surroundings) -> web.AppRunner:
+async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surroundings) -> HttpServer:
     host, port = around.listen or (settings.host, settings.port)
-    app = make_app(door, HttpSettings.of(settings), metrics, around.clock)
+    server = HttpServer(door, HttpSettings.of(settings), metrics, around.clock)
     try:
-        return await serve(app, host, port)
+        await server.start(host, port)
     except OSError as error:
         raise InputFaultError(
             f"cannot listen on `{host}:{port}`: {error.strerror or error}, is another process there,"
             " choose another with `listen` or `--listen`"
         ) from error
-
-
-def _url(server: web.AppRunner) -> str:
-    host, port = server.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return server
