@@ -39,7 +39,7 @@ BANS = (
         "use a generator made with a seed that was passed in",
         folders=(*PACKAGES, *TESTS),
     ),
-    Ban(r"logging\..*", "use structlog", but=("nearcast/logs.py",)),
+    Ban(r"logging\..*", "use structlog", but=("connectors/logs.py",)),
 )
 
 #: In the pure packages processes, files and clocks do not exist.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from connectors.metrics_table import ROUTES, TABLE
 from engine.settings_shapes import settings_schema
 from nearcast.cli import app
 from rules.facts import Reason
@@ -22,6 +23,7 @@ GROUP: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(GROUP.commands)
 COMMANDS_PAGE = "docs/commands.md"
 SETTINGS_PAGE = "docs/operations.md"
+HTTP_PAGE = "docs/http.md"
 RULES_PAGE = "docs/rules.md"
 
 
@@ -85,6 +87,11 @@ def test_every_setting_is_told() -> None:
     assert not missing, f"{SETTINGS_PAGE} has no row that begins with {missing}"
 
 
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith("/")])
+def test_every_route_is_told(route: str) -> None:
+    assert re.search(rf"`[A-Z]+ {re.escape(route)}[`?]", text_of(HTTP_PAGE))
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_told(reason: Reason) -> None:
     assert f"`{reason}`" in documented()
@@ -106,9 +113,7 @@ def test_every_metric_that_a_page_names_exists() -> None:
 
 
 def _metrics() -> set[str]:
-    """The names that the metrics really have when they are scraped."""
-    from connectors.metrics_table import TABLE
-
+    """The names of all metrics."""
     return {row.name for row in TABLE}
 
 
