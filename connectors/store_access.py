@@ -20,27 +20,29 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """A lock whose urgent takers go first: a commit waits for one small piece of tidying at most."""
+    """A lock that is taken in the order of asking: a commit waits for one small piece of tidying at most.
+
+    Python's own lock goes to whoever is quickest, which is the thread that has just let it go.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._taken = False
-        self._urgent = 0
+        self._given = 0
+        self._called = 0
 
     @contextmanager
-    def take(self, *, urgent: bool) -> Iterator[None]:
+    def take(self) -> Iterator[None]:
         """Hold the lock."""
         with self._changed:
-            self._urgent += urgent
-            while self._taken or (self._urgent and not urgent):
+            mine = self._given
+            self._given += 1
+            while self._called != mine:
                 self._changed.wait()
-            self._taken = True
-            self._urgent -= urgent
         try:
             yield
         finally:
             with self._changed:
-                self._taken = False
+                self._called += 1
                 self._changed.notify_all()
 
 
@@ -58,27 +60,27 @@ class Writer:
         self._broken: StoreError | None = None
 
     @contextmanager
-    def transaction(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """One atomic write: whole at the end of the block, or not at all. Raises `StoreError`."""
-        with self._turn(urgent) as connection:
+        with self._turn() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
     @contextmanager
-    def statement(self, *, urgent: bool = False) -> Iterator[sqlite3.Connection]:
+    def statement(self) -> Iterator[sqlite3.Connection]:
         """For one single statement, which is atomic by itself: cheaper than a transaction."""
-        with self._turn(urgent) as connection:
+        with self._turn() as connection:
             yield connection
 
     def close(self) -> None:
         """Close the connection; the last one folds the log into the file."""
-        with self._turns.take(urgent=False):
+        with self._turns.take():
             self._connection.close()
 
     @contextmanager
-    def _turn(self, urgent: bool) -> Iterator[sqlite3.Connection]:
-        with self._turns.take(urgent=urgent):
+    def _turn(self) -> Iterator[sqlite3.Connection]:
+        with self._turns.take():
             if self._broken is not None:
                 raise self._broken
             try:

@@ -82,7 +82,7 @@ def _drop_frames(writer: Writer, base: int) -> bool:
 
 
 def _drop_rows(writer: Writer, table: str, old: str, before_ms: int) -> bool:
-    """Drop old rows from the table's head: rows were added in order of time, so the first young one ends the search."""
+    """Drop old rows from the table's head: rows came in order of time, so a head without an old one ends it."""
     for _ in range(_PIECES):
         with writer.statement() as connection:
             found = connection.execute(
@@ -90,6 +90,6 @@ def _drop_rows(writer: Writer, table: str, old: str, before_ms: int) -> bool:
                     (SELECT rowid FROM {table} ORDER BY rowid LIMIT {_ROWS}) AND {old}""",
                 (before_ms,),
             )
-            if found.rowcount < _ROWS:
+            if found.rowcount == 0:
                 return False
     return True

@@ -80,17 +80,19 @@ class SqliteStore:
         self.close()
 
     def close(self) -> None:
-        """Close the file and let go of the lock."""
+        """Close the file and let go of the lock. Closing again does nothing."""
         self._readers.close()
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def commit(self, commit: Commit) -> None:
         """Write one step, durably, whole or not at all. Raises `StoreError`; also when `seq` does not follow."""
+        writer = self._write()
         if commit.seq != self._seq + 1:
             raise StoreError(
                 f"store `{self._name}`: frame `{commit.seq}` does not follow frame `{self._seq}`,"
@@ -98,17 +100,17 @@ class SqliteStore:
             )
         row = store_write.frame_row(commit)
         if store_write.has_effects(commit):
-            with self._write().transaction(urgent=True) as connection:
+            with writer.transaction() as connection:
                 connection.execute(store_write.FRAME, row)
                 store_write.write_effects(connection, commit)
         else:
-            with self._write().statement(urgent=True) as connection:
+            with writer.statement() as connection:
                 connection.execute(store_write.FRAME, row)
         self._seq = commit.seq
 
     def open_attempts(self, attempts: Sequence[tuple[str, int]]) -> None:
         """Record durably that attempts (key, number) of `at_most_once` deliveries are about to be made."""
-        with self._write().transaction(urgent=True) as connection:
+        with self._write().transaction() as connection:
             store_write.open_attempts(connection, attempts)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
