@@ -93,13 +93,13 @@ def parse_json(text: bytes) -> object:
         return _NO_JSON_NUMBER
 
     value = json.loads(whole, parse_constant=no_number, parse_int=_integer)
-    if not odd:
-        return value
-    return [_unbroken(part) for part in value] if isinstance(value, list) else _unbroken(value)
+    if odd and isinstance(value, list):
+        return [_unbroken(part) for part in value]
+    return _unbroken(value) if odd else value
 
 
 def _unbroken(value: object) -> object:
-    if not any(part is _NO_JSON_NUMBER for part in _parts(value)):
+    if not isinstance(value, dict | list) or not any(part is _NO_JSON_NUMBER for part in _parts(value)):
         return value
     detail = "`NaN` and `Infinity` are no JSON, leave out what is not known"
     return Broken(RejectReason.NOT_FINITE, detail, echoed(value))
