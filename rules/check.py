@@ -152,7 +152,7 @@ def _cap_tags(desk: Desk, node: Node, known: Collection[str]) -> None:
     caps = limits.get("caps") if limits is not None else None
     for cap in caps.value if caps is not None and caps.is_list else ():
         tag = cap.get("tag")
-        if tag is not None and tag.is_scalar and tag.text and tag.text not in known:
+        if _text(cap, "scope") == "tag" and tag is not None and tag.is_scalar and tag.text and tag.text not in known:
             desk.wrong(tag, "is a tag of no rule, so nothing would count", did_you_mean(tag.text, known), got=tag.text)
 
 
@@ -179,7 +179,7 @@ def _fields(
                 if wanted.root == "event" and not happens:
                     desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
                 elif wanted.root == "place" and wanted.data and near and not _some_has(near, wanted):
-                    mend = did_you_mean(_head(wanted), _place_words(near))
+                    mend = did_you_mean(f"place.{_head(wanted)}", _place_words(near))
                     desk.wrong(at, f"uses `{{{wanted}}}`, which no place of the rule has", mend)
 
 
@@ -207,4 +207,5 @@ def _some_has(places: Iterable[Place], wanted: Field) -> bool:
 
 
 def _place_words(places: Iterable[Place]) -> set[str]:
-    return {"id", "name", "group"} | {key for place in places for key in place.data}
+    own = {"place.id", "place.name", "place.group"}
+    return own | {f"place.{key}" for place in places for key in place.data}

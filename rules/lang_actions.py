@@ -102,7 +102,7 @@ def _body(record: Record) -> Action | None:
     )
 
 
-_ACTION: Fields[Action] = Fields("an action", ACTION_KEYS, _body)
+_ACTION: Fields[Action] = Fields("an action", ACTION_KEYS, _body, always=True)
 
 
 class OneAction(Shape[Action]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.audience import All, Attribute, Clause, Consent, EventCount, Inside, Not, OneOf, UserIn, Visits
 from rules.lang_triggers import PLACE_REF, EventType
-from rules.scalars import Duration, Flag, Number, Plain, Text, Whole, Word, name
+from rules.scalars import Duration, Flag, Number, Plain, Text, Whole, name
 from rules.shapes import Again, Cases, Either, Fields, Json, Key, Listing, Noted, Record, Shape
 
 if TYPE_CHECKING:
@@ -78,16 +78,22 @@ _EVENT_COUNT: Fields[Clause] = Fields(
     "a count of events",
     {"type": Key(EventType(), "the type of the events", required=True), "within": _WITHIN, "min": _LEAST, "max": _MOST},
     _event_count,
+    always=True,
 )
 _VISITS: Fields[Clause] = Fields(
     "a count of visits",
     {
-        "place": Key(Either(Word("same"), PLACE_REF), "the places, or `same`: the occasion's own place", required=True),
+        "place": Key(
+            Either(["same"], PLACE_REF, example="{id: shinjuku}"),
+            "the places, or `same`: the occasion's own place",
+            required=True,
+        ),
         "within": _WITHIN,
         "min": _LEAST,
         "max": _MOST,
     },
     _visits,
+    always=True,
 )
 _USER: Fields[frozenset[str]] = Fields(
     "a list of users",
@@ -149,6 +155,7 @@ _LEAVES: dict[str, Fields[Clause]] = {
             "exists": Key(Flag(), "whether there is one at all"),
         },
         _attribute,
+        always=True,
     ),
     "inside": Fields(
         "a clause", {"inside": Key(PLACE_REF, "a device of the user is there now", required=True)}, _at_path("inside")

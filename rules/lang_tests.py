@@ -148,7 +148,9 @@ CASE: Fields[Case] = Fields(
     "a test",
     {
         "given": Key(
-            Fields("what is given", GIVEN_KEYS, _given), "who does what, when, and what was before", required=True
+            Fields("what is given", GIVEN_KEYS, _given, always=True),
+            "who does what, when, and what was before",
+            required=True,
         ),
         "then": Key(THEN, "the reason that must come of it; `none`: no decision at all", required=True),
     },

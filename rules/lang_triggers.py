@@ -130,14 +130,20 @@ class EventType(Shape[str]):
         value = self.text.read(node, desk)
         if value is None:
             return None
-        near = self._slips.get(value.lower().rpartition(".")[2]) or next(
-            iter(get_close_matches(value.lower(), _TAKEN, n=1, cutoff=0.86)), None
-        )
+        near = self._nearly(value.lower())
         if near is None:
             return value
         mend = f"did you mean `{near}`?" if value not in _TAKEN else "count visits with `visits`"
         desk.wrong(node, "is not a type that an event may have", mend, got=value)
         return None
+
+    def _nearly(self, value: str) -> str | None:
+        """The transition that was surely meant, None where it looks like none."""
+        source, _, last = value.rpartition(".")
+        if source not in ("", "geofence", "fence", "beacon", "zone", "place"):
+            return None
+        near = get_close_matches(last, _TAKEN, n=1, cutoff=0.86)
+        return self._slips.get(last) or (near[0] if near else None)
 
     def schema(self) -> Json:
         return self.text.schema() | {"not": {"enum": list(_TAKEN)}}
@@ -182,6 +188,7 @@ _TIMER = Fields(
         "seen_within": Key(Duration("10m"), "how long ago a device there may have been seen last"),
     },
     _timer,
+    always=True,
 )
 
 _WRONG_KEYS = {
@@ -202,7 +209,10 @@ class _OneTrigger(Shape[Trigger]):
     def read(self, node: Node, desk: Desk) -> Trigger | None:
         event = node.get("event")
         if event is None:
-            return _HAPPENED.read(node, desk)
+            desk.needs(node, "`event:` and what happens", "write `{event: entered, place: {id: ...}}`")
+            return None
+        if event.text not in _TAKEN and EventType().read(event, desk) is None:
+            return None
         kind = event.text if event.text in _TAKEN else "event"
         general = "transition" if kind in TRANSITIONS else kind
         for wrong, child in node.value.items():

@@ -30,19 +30,18 @@ if TYPE_CHECKING:
 STATES = ("draft", "test", "live", "paused")
 
 
-def _span(record: Record) -> tuple[int, int]:
+def _span(record: Record, whole_day: str) -> tuple[int, int]:
     """The two times of a window or of quiet hours, checked against each other."""
     since, until = record.get("from", 0), record.get("to", DAY_MS)
     if since == DAY_MS:
         record.wrong("from", "cannot be the end of a day", "write `00:00`", got="24:00")
     elif record.has("from") and record.has("to") and since == until:
-        mend = 'write `from: "00:00", to: "24:00"` for the whole day'
-        record.wrong("to", "is the same time as `from`", mend, got=record.at("to").shown)
+        record.wrong("to", "is the same time as `from`", whole_day, got=record.at("to").shown)
     return since, until
 
 
 def _window(record: Record) -> Window:
-    since, until = _span(record)
+    since, until = _span(record, 'write `from: "00:00", to: "24:00"` for the whole day')
     return Window(days_of(record), since, until)
 
 
@@ -108,6 +107,7 @@ _SCHEDULE: Fields[Schedule] = Fields(
                         ),
                     },
                     _window,
+                    always=True,
                 )
             ),
             "when the rule may act; always by default",
@@ -133,6 +133,7 @@ _ACTIVE: Fields[Active] = Fields(
         "until": Key(instant(), "until when, exclusive"),
     },
     _active,
+    always=True,
 )
 
 _COOLDOWN: Fields[Cooldown] = Fields(
@@ -171,6 +172,7 @@ _CAP: Fields[Cap] = Fields(
         "timezone": Key(Zone("user", "place"), "whose calendar: `user` (default), `place`, or an IANA name"),
     },
     _cap,
+    always=True,
 )
 
 
@@ -184,7 +186,7 @@ _LIMITS: Fields[Limits] = Fields(
     "limits",
     {
         "cooldown": Key(
-            Either(Word("none"), _COOLDOWN),
+            Either(["none"], _COOLDOWN, example="{per: user-place, of: 1h}"),
             "the rule's silence after it sent; by default one hour per user and place for `entered dwelled crossed`",
         ),
         "caps": Key(Listing(_CAP, most=50), "upper bounds, all of which must hold"),
@@ -194,7 +196,7 @@ _LIMITS: Fields[Limits] = Fields(
 
 
 def _quiet_hours(record: Record) -> QuietHours:
-    since, until = _span(record)
+    since, until = _span(record, "change one, or pause the rule to be quiet all day")
     return QuietHours(since, until, record.get("timezone", "user"))
 
 
@@ -206,6 +208,7 @@ _QUIET: Fields[QuietHours] = Fields(
         "timezone": Key(Zone("user", "place"), "whose local time: `user` (default), `place`, or an IANA name"),
     },
     _quiet_hours,
+    always=True,
 )
 
 _MAX_ACCURACY: Quantity[float] = Distance("100m", least=0.001)

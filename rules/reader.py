@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
+    DocumentEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
@@ -130,6 +131,7 @@ class _Builder:
         self.documents: list[Node] = []
         self.open: list[Node] = []
         self.keys: list[Node | None] = []
+        self.root: Node | None = None
         self.nodes = 0
 
     def wrong(self, line: int, column: int, what: str, got: str | None = None, mend: str = "") -> None:
@@ -137,7 +139,11 @@ class _Builder:
 
     def take(self, event: Event) -> None:
         if isinstance(event, DocumentStartEvent):
-            self.open, self.keys = [], []
+            self.open, self.keys, self.root = [], [], None
+        elif isinstance(event, DocumentEndEvent):
+            # One that was not read to its end would only give misleading mistakes.
+            if self.root is not None and (self.root.value is not None or self.root.text):
+                self.documents.append(self.root)
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             self.open.pop()
             self.keys.pop()
@@ -200,8 +206,7 @@ class _Builder:
     def place(self, node: Node) -> None:
         """Put a node where it belongs: under the waiting key, as the next key, in the list, or as a document."""
         if not self.open:
-            if node.value is not None or node.text:
-                self.documents.append(node)
+            self.root = node
             return
         parent, key = self.open[-1], self.keys[-1]
         node.parent = parent
@@ -226,8 +231,9 @@ class _Builder:
 
 
 def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mistake]]:
-    """The documents of a YAML file, empty ones left out, and all mistakes that make it unreadable or ambiguous.
+    """The documents of a YAML file, and all mistakes that make it unreadable or ambiguous.
 
+    Empty documents are left out, and so is one that breaks off.
     A file may have at most 1 MiB, 24 levels and 100,000 values. `file` is the name that mistakes show.
 
     >>> documents, mistakes = read_documents("at: 17:00\\nat: no", file="a.yaml")

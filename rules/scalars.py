@@ -42,7 +42,7 @@ class Text(Shape[str]):
             quotable = node.is_scalar and node.value is not None
             desk.needs(node, "a text", "put it in quotes" if quotable else "")
         elif not text.strip() and not self.empty:
-            desk.needs(node, "a text that is not empty")
+            desk.wrong(node, "needs a text that is not empty")
         elif len(text) > self.most:
             desk.wrong(node, f"is longer than {self.most:,} characters", got=f"{len(text):,} characters")
         elif not self._match.search(text):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from geo.mistake import Mistake, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rules.reader import Node
 
@@ -34,7 +34,9 @@ class Desk:
 
     def wrong(self, node: Node, what: str, mend: str = "", *, got: str | None = None, key: bool = False) -> None:
         """Note a mistake. `what` follows the node's path; `key` points at its key instead of its value."""
-        line, column = (node.key_line, node.key_column) if key else (node.line, node.column)
+        # Where nothing is written, the parser's position is that of what comes after.
+        at_key = key or (node.value is None and not node.text)
+        line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
         path = node.path
         self.mistakes.append(Mistake(node.file, line, column, f"`{path}` {what}" if path else what, got, mend))
 
@@ -119,30 +121,41 @@ class Fields(Shape[T]):
 
     def read(self, node: Node, desk: Desk) -> T | None:
         if not node.is_mapping:
-            desk.needs(node, f"{self.what}, a mapping of keys to values")
+            desk.needs(
+                node, "a mapping of keys to values" if node.path else f"{self.what}: a mapping of keys to values"
+            )
             return None
         record = Record(node, desk, {})
-        for name, child in node.value.items():
-            key = self.keys.get(name)
-            if key is None:
-                desk.wrong(child, "is not a known key", did_you_mean(name, self.keys), key=True)
-                record.complete = False
-                continue
-            value = key.shape.read(child, desk)
-            if value is None:
-                record.complete = False
-            else:
-                record.values[name] = value
+        slips = self._read_keys(record)
         for name, key in self.keys.items():
             if key.required and name not in node.value:
-                desk.wrong(
-                    node, f"{self.what} needs `{name}`" if not node.path else f"needs `{name}`", f"add `{name}:`"
-                )
                 record.complete = False
+                # One mistake, one line: a missing key that was misspelt has its line already.
+                if f"did you mean `{name}`?" not in slips:
+                    what = f"needs `{name}`" if node.path else f"{self.what} needs `{name}`"
+                    desk.wrong(node, what, f"add `{name}:`")
         if not record.complete and not self.always:
             return None
         built = self.build(record)
         return built if record.complete else None
+
+    def _read_keys(self, record: Record) -> set[str]:
+        """Read what stands under each known key; returns how the unknown ones were mended."""
+        slips = set()
+        for name, child in record.node.value.items():
+            key = self.keys.get(name)
+            value = None
+            if key is None:
+                mend = did_you_mean(name, self.keys)
+                slips.add(mend)
+                record.desk.wrong(child, "is not a known key", mend, key=True)
+            else:
+                value = key.shape.read(child, record.desk)
+            if value is None:
+                record.complete = False
+            else:
+                record.values[name] = value
+        return slips
 
     def schema(self) -> Json:
         found: Json = {
@@ -169,8 +182,10 @@ class Listing(Shape[list[T]]):
             )
             return None
         if not self.least <= len(node.value) <= self.most:
-            bound = f"at least {self.least}" if len(node.value) < self.least else f"at most {self.most}"
-            desk.wrong(node, f"needs {bound}", got=f"{len(node.value)} of them")
+            few = len(node.value) < self.least
+            bound = f"at least {self.least}" if few else f"at most {self.most}"
+            entries = "entry" if bound.endswith(" 1") else "entries"
+            desk.wrong(node, f"needs {bound} {entries}", got=f"{len(node.value)} of them" if node.value else "[]")
             return None
         values = [self.item.read(child, desk) for child in node.value]
         return None if any(v is None for v in values) else [v for v in values if v is not None]
@@ -277,18 +292,26 @@ class Cases(Shape[T]):
 
 
 class Either(Shape[T]):
-    """One shape for scalars, another for mappings and lists: `cooldown: none`, or `cooldown: {...}`."""
+    """One shape for scalars, another for mappings and lists: `cooldown: none`, or `cooldown: {...}`.
 
-    def __init__(self, scalar: Shape[Any], other: Shape[Any]) -> None:
-        self.scalar = scalar
+    `words` are the scalars; `example` shows the other.
+    """
+
+    def __init__(self, words: Sequence[str], other: Shape[Any], *, example: str) -> None:
+        self.words = tuple(words)
         self.other = other
+        self.example = example
 
-    def read(self, node: Node, desk: Desk) -> T | None:
-        chosen: Shape[T] = self.scalar if node.is_scalar else self.other
-        return chosen.read(node, desk)
+    def read(self, node: Node, desk: Desk) -> Any:
+        if not node.is_scalar:
+            return self.other.read(node, desk)
+        if node.text in self.words:
+            return node.text
+        desk.needs(node, " or ".join(f"`{word}`" for word in self.words) + f", or a mapping such as `{self.example}`")
+        return None
 
     def schema(self) -> Json:
-        return {"anyOf": [self.scalar.schema(), self.other.schema()]}
+        return {"anyOf": [{"enum": list(self.words)}, self.other.schema()]}
 
 
 class Again(Shape[T]):

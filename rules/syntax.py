@@ -29,6 +29,7 @@ _TABLE: Final = [
     (r"<block end>, but found '-'", "a list entry cannot stand here", _INDENT),
     (r"<block end>, but found '(?:<block mapping start>|\?)'", "a key cannot stand here", _INDENT),
     (r"but found \W*<scalar>", "a text cannot stand here", "put all of the value in one pair of quotes"),
+    (r"<stream end>", "the file ends too early", "write a value"),
     (r"<document start>", "something cannot stand here", _INDENT),
     (r"unknown escape character '(.)'", "`\\{0}` is no escape", "write `\\\\{0}`, or use single quotes"),
     (r"expected chomping", "a text cannot begin with `|` or `>`", "put the text in quotes"),

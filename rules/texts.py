@@ -51,16 +51,18 @@ _OWN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One `{name}`: its root, and the path below it. `data` paths lead into free data or attributes."""
+    """One `{name}`: its root, and the path below it. `data` paths lead into free data or attributes.
+
+    `written` is how the author wrote it.
+    """
 
     root: str
     name: str
     data: bool = False
+    written: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
-        if not self.data:
-            return f"{self.root}.{self.name}"
-        return f"{self.root}.{'attributes' if self.root == 'user' else 'data'}.{self.name}"
+        return self.written
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +126,18 @@ def parse_field(name: str) -> Field:
     Field(root='place', name='floor', data=True)
     """
     root, _, rest = name.partition(".")
-    what = f"names an unknown field `{{{name}}}`"
+    what, got = "names an unknown field", f"{{{name}}}"
     if not _NAME.fullmatch(name) or root not in _OWN:
         mend = f"write `{{{name.strip()}}}`" if name != name.strip() and _NAME.fullmatch(name.strip()) else ""
-        raise TextError(what, name, mend or _near(name))
+        raise TextError(what, got, mend or _near(name))
     if rest in _OWN[root]:
-        return Field(root, rest)
+        return Field(root, rest, written=name)
     free = "attributes." if root == "user" else "data."
     if root in ("place", "event", "user") and rest.startswith(free) and len(rest) > len(free):
-        return Field(root, rest[len(free) :], data=True)
+        return Field(root, rest[len(free) :], data=True, written=name)
     if root in ("place", "event") and rest != "data":
-        return Field(root, rest, data=True)
-    raise TextError(what, name, f"did you mean `user.attributes.{rest}`?" if root == "user" else _near(name))
+        return Field(root, rest, data=True, written=name)
+    raise TextError(what, got, f"did you mean `user.attributes.{rest}`?" if root == "user" else _near(name))
 
 
 def _near(name: str) -> str:

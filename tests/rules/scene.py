@@ -51,8 +51,10 @@ quiet_hours: {from: "21:00", to: "09:00", timezone: user}
 actions:
   - push: {template: timesale, ttl: 30m, collapse_key: timesale, data: {place: "{place.name}"}}
 tests:
-  - {given: {user: {tier: gold, consent: [location_marketing]}, enters: shinjuku, at: "2026-11-25T17:10+09:00"}, then: sent}
-  - {given: {user: {tier: gold, consent: [location_marketing]}, enters: shinjuku, at: "2026-11-26T17:10+09:00"}, then: window}
+  - given: {user: {tier: gold, consent: [location_marketing]}, enters: shinjuku, at: "2026-11-25T17:10+09:00"}
+    then: sent
+  - given: {user: {tier: gold, consent: [location_marketing]}, enters: shinjuku, at: "2026-11-26T17:10+09:00"}
+    then: window
 """
 
 TEMPLATE = """\
@@ -114,7 +116,9 @@ def user(**known: Any) -> User:
     return User("u", **given | known)
 
 
-def send(time_ms: int, rule: str = "r", tags: tuple[str, ...] = (), place: str | None = "shinjuku", **more: Any) -> Send:
+def send(
+    time_ms: int, rule: str = "r", tags: tuple[str, ...] = (), place: str | None = "shinjuku", **more: Any
+) -> Send:
     """A message that was sent before."""
     return Send(f"sent-{time_ms}", rule, tags, place, time_ms, **more)
 

@@ -61,7 +61,11 @@ def wrongs() -> dict[Reason, Any]:
         Reason.WINDOW: lambda o, u, n: (replace(o, time_ms=o.time_ms + HOUR), u, n + HOUR),
         Reason.AUDIENCE: lambda o, u, n: (o, replace(u, attributes=u.attributes | {"tier": "iron"}), n),
         Reason.CONSENT: on_user(consent={}),
-        Reason.UNKNOWN: lambda o, u, n: (o, replace(u, attributes={k: v for k, v in u.attributes.items() if k != "vip"}), n),
+        Reason.UNKNOWN: lambda o, u, n: (
+            o,
+            replace(u, attributes={k: v for k, v in u.attributes.items() if k != "vip"}),
+            n,
+        ),
         Reason.COOLDOWN: lambda o, u, n: (o, replace(u, sends=[*u.sends, send(n - 1, test=True)]), n),
         Reason.CAP: lambda o, u, n: (
             o,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,7 +26,7 @@ from rules.windows import (
     zone_for,
 )
 from rules.zones import clock_text, date_of, day_of, end_of, instant_of, local, weekday, zone
-from tests.rules.scene import FOOD, HOUR, MINUTE, SHINJUKU, SOHO, WED_17, ms
+from tests.rules.scene import FOOD, HOUR, MINUTE, SHINJUKU, WED_17, ms
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -222,7 +223,12 @@ def test_quiet_hours_span_midnight_and_are_half_open() -> None:
 def test_quiet_hours_that_end_at_midnight() -> None:
     quiet = QuietHours(22 * HOUR, 0)
     midnight = ms("2026-11-25T00:00+09:00")
-    assert [quiet.is_quiet(midnight + t, TOKYO) for t in (-1, 0, 22 * HOUR - 1, 22 * HOUR)] == [True, False, False, True]
+    assert [quiet.is_quiet(midnight + t, TOKYO) for t in (-1, 0, 22 * HOUR - 1, 22 * HOUR)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 # -- properties over many zones and twenty years
@@ -266,7 +272,11 @@ def test_an_end_is_where_the_clock_has_run_up_to_it(tz: ZoneInfo, day: int, time
     assert (before.day, before.time_ms) < (day, time_ms)
 
 
-@given(zones, instants, st.lists(st.tuples(st.frozensets(st.integers(0, 6), min_size=1), times, times), min_size=1, max_size=3))
+@given(
+    zones,
+    instants,
+    st.lists(st.tuples(st.frozensets(st.integers(0, 6), min_size=1), times, times), min_size=1, max_size=3),
+)
 def test_the_memory_of_the_last_answer_never_changes_an_answer(
     tz: ZoneInfo, time_ms: int, spans: list[tuple[frozenset[int], int, int]]
 ) -> None:
@@ -301,7 +311,7 @@ def test_a_daily_timer_is_due_once_for_each_local_day(tz: ZoneInfo, time_ms: int
         day = local(instant, tz)
         # It is due at its time, or right after a gap that swallowed it.
         assert day.time_ms == at_ms or instant_of(local(instant - 1, tz).day, at_ms, tz) == instant
-    gaps = [b - a for a, b in zip(found, found[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(found)]
     assert all(22 * HOUR <= gap <= 50 * HOUR for gap in gaps)
 
 
