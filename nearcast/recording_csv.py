@@ -5,11 +5,10 @@ Owns how a header is read and how a cell becomes a field. Must not know what hap
 
 from __future__ import annotations
 
+import codecs
 import csv
-from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from geo.mistake import did_you_mean
 from nearcast.recording_raw import BROKEN, RawPing, RecordingError, Skipped, number_or_text
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ _RENAME = {
     "lon": "lng",
     "long": "lng",
     "timestamp": "time",
+    "time": "time",
     "tracked_at": "time",
     "device_id": "device",
     "vehicle_id": "device",
@@ -66,8 +66,8 @@ def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[Raw
     Columns that a ping does not have are ignored, empty cells are missing fields. `device` stands in where the file has
     no such column. Raises `RecordingError` when the header lacks what every ping needs.
     """
-    text = TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    first = text.readline()
+    text = codecs.iterdecode(stream, "utf-8-sig", errors="replace")
+    first = next(text, "")
     delimiter = max(_DELIMITERS, key=lambda mark: len(_known(_cells(first, mark))))
     columns = _cells(first, delimiter)
     _check_header(columns, file, device)
@@ -107,17 +107,22 @@ def _check_header(columns: Sequence[str], file: str, device: str | None) -> None
         needed.insert(0, "device")
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise RecordingError(f"{file}:1: the header has no column `{missing[0]}`, {_mend(missing[0], columns)}")
+        lacks = ", ".join(f"`{name}`" for name in missing)
+        raise RecordingError(f"{file}:1: the header has no column {lacks}, {_mend(missing, columns)}")
     doubled = next((name for name in columns if name in _FIELDS and columns.count(name) > 1), None)
     if doubled:
         raise RecordingError(f"{file}:1: two columns are called `{doubled}`, rename one")
 
 
-def _mend(missing: str, columns: Sequence[str]) -> str:
-    other = next((name for name in columns if _RENAME.get(name) == missing), None)
-    if other is not None:
-        return f"rename `{other}` to `{missing}`"
-    if missing == "device":
-        return "add it, or name the device with `--device`"
-    near = did_you_mean(missing, [name for name in columns if name and name not in _FIELDS])
-    return f"got {', '.join(f'`{name}`' for name in columns[:12])}" + (f", {near}" if near.startswith("did") else "")
+def _mend(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """How each missing column may be come by: one of another program's names is renamed, the device may be given."""
+    mends = []
+    for name in missing:
+        other = next((column for column in columns if _RENAME.get(column.lstrip("#")) == name), None)
+        if other is not None:
+            mends.append(f"rename `{other}` to `{name}`")
+        elif name == "device":
+            mends.append("name the device with `--device`")
+    unclear = len(mends) < len(missing)
+    got = "got " + ", ".join(f"`{column}`" for column in columns[:12])
+    return ", ".join(([got] if unclear else []) + mends)
