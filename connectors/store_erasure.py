@@ -10,39 +10,43 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from connectors import store_checkpoint
 from connectors.store_forget import Whose, without
 from connectors.store_read import frames_after
 from engine.wire import decode_frame, encode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from connectors.store_access import Writer
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A user whose bytes are still to be taken out of frames up to `seq`, asked for at `asked_ms`."""
+    """A user whose bytes are still to be taken out of frames up to `seq`, asked for at `asked_ms`.
+
+    `devices` are those that they held then; others are learned from the frames.
+    """
 
     user: str
     seq: int
     asked_ms: int
+    devices: tuple[str, ...] = ()
 
 
 def outstanding(writer: Writer) -> list[Erasure]:
     """Erasures that are not done, oldest first."""
     with writer.statement() as connection:
-        rows = connection.execute("SELECT user, seq, asked_ms FROM erasures ORDER BY asked_ms, seq").fetchall()
-    return [Erasure(*row) for row in rows]
+        rows = connection.execute("SELECT user, seq, asked_ms, devices FROM erasures ORDER BY asked_ms, seq").fetchall()
+    return [Erasure(user, seq, asked_ms, tuple(orjson.loads(devices))) for user, seq, asked_ms, devices in rows]
 
 
-def rewrite(
-    writer: Writer, erasure: Erasure, devices: Iterable[str], change: Callable[[bytes], bytes], path: str
-) -> None:
+def rewrite(writer: Writer, erasure: Erasure, change: Callable[[bytes], bytes], path: str) -> None:
     """Take a user out of all that was written up to their erasure. May be cut off anywhere and begun again."""
     store_checkpoint.rewrite(writer, erasure.seq, change)
-    whose = Whose(erasure.user, frozenset(devices))
+    whose = Whose(erasure.user, frozenset(erasure.devices))
     with writer.statement() as connection:
         rows = connection.execute("SELECT key FROM decisions WHERE user = ?", (erasure.user,)).fetchall()
     kept = frozenset(key for (key,) in rows)

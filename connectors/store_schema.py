@@ -41,7 +41,8 @@ _TABLES = (
     """CREATE TABLE checkpoint_parts (
         checkpoint INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (checkpoint, part))""",
     "CREATE TABLE sites (seq INTEGER PRIMARY KEY, version TEXT NOT NULL, files BLOB NOT NULL)",
-    "CREATE TABLE erasures (user TEXT PRIMARY KEY, seq INTEGER NOT NULL, asked_ms INTEGER NOT NULL)",
+    """CREATE TABLE erasures (
+        user TEXT PRIMARY KEY, seq INTEGER NOT NULL, asked_ms INTEGER NOT NULL, devices BLOB NOT NULL)""",
 )
 
 

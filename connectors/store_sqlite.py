@@ -8,6 +8,7 @@ write to the disk for each commit, of about 0.2 ms on a local SSD. All methods m
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from connectors import store_backup, store_checkpoint, store_erasure, store_read, store_retention, store_write
@@ -128,13 +129,13 @@ class SqliteStore:
         return store_erasure.outstanding(self._write())
 
     def rewrite_erased(self, erasure: Erasure, devices: Iterable[str], change: Callable[[bytes], bytes]) -> None:
-        """Take an erased user out of older frames and checkpoints.
+        """Take an erased user out of older frames and checkpoints; `change` gives a checkpoint's state without them.
 
-        `devices` are those known to be the user's; others are learned from the frames. `change` gives a checkpoint's
-        state without the user.
+        `devices` are taken to be the user's beside those of the erasure and those that the frames tell. May be cut off anywhere, also by the end of the process: the erasure is then still among `erasures`.
         """
         with self._tidying:
-            store_erasure.rewrite(self._write(), erasure, devices, change, self._name)
+            known = replace(erasure, devices=(*erasure.devices, *devices))
+            store_erasure.rewrite(self._write(), known, change, self._name)
 
     # -- the journal -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import orjson
 import zstandard
 
 from engine.outward import decision_line, to_json
@@ -83,13 +84,19 @@ def unpack(data: bytes) -> dict[str, bytes]:
 
 
 def _write_erased(connection: sqlite3.Connection, commit: Commit) -> None:
+    """The rows go, and the work that is left is noted. Who is erased anew before it is done keeps all devices."""
     users = [(user,) for user in commit.erased]
     connection.executemany("DELETE FROM decisions WHERE user = ?", users)
     connection.executemany("DELETE FROM deliveries WHERE user = ?", users)
-    connection.executemany(
-        "INSERT OR REPLACE INTO erasures (user, seq, asked_ms) VALUES (?, ?, ?)",
-        [(user, commit.seq, commit.now_ms) for user in commit.erased],
-    )
+    for user in commit.erased:
+        devices = set(commit.erased_devices.get(user, ()))
+        before = connection.execute("SELECT devices FROM erasures WHERE user = ?", (user,)).fetchone()
+        if before is not None:
+            devices.update(orjson.loads(before[0]))
+        connection.execute(
+            "INSERT OR REPLACE INTO erasures (user, seq, asked_ms, devices) VALUES (?, ?, ?, ?)",
+            (user, commit.seq, commit.now_ms, to_json(devices)),
+        )
 
 
 def _decision_row(decision: Decision) -> tuple[Any, ...]:

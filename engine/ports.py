@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rules.facts import Decision
 
@@ -77,7 +77,8 @@ class Commit:
     """What one step leaves behind: one atomic write.
 
     `seq` numbers the frames without a gap from 1. Decisions and deliveries whose key is there already are left as they
-    are. `erased` users' decisions and deliveries go in the same write. `resent` keys become pending again with the
+    are. `erased` users' decisions and deliveries go in the same write; `erased_devices` says which devices each of them
+    held, so that those rows are found in older frames which name no user. `resent` keys become pending again with the
     expiry given. `edited` holds a new version of the site and its files.
     """
 
@@ -90,6 +91,7 @@ class Commit:
     resent: Sequence[tuple[str, int]] = ()
     erased: Sequence[str] = ()
     edited: tuple[str, dict[str, bytes]] | None = None
+    erased_devices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def filled(path: Path) -> SqliteStore:
         )
         if n == 20:
             store.save_checkpoint(Checkpoint(20, T0 + 20, b"state of u-1, " + f"{USER} {DEVICE}".encode()))
-    store.commit(commit(41, Erased(USER), erased=[USER]))
+    store.commit(commit(41, Erased(USER), erased=[USER], erased_devices={USER: [DEVICE]}))
     store.commit(commit(42, Ended("k-40", "d-40", USER, "delivered"), located([("other-1", None, None)])))
     return store
 
@@ -63,8 +63,8 @@ def test_no_byte_of_the_user_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = filled(path)
     (asked,) = store.erasures()
-    assert asked == Erasure(USER, 41, T0 + 41)
-    store.rewrite_erased(asked, [DEVICE], erase_state)
+    assert asked == Erasure(USER, 41, T0 + 41, (DEVICE,))
+    store.rewrite_erased(asked, [], erase_state)
     assert store.erasures() == []
     for closing in (False, True):
         if closing:
@@ -98,7 +98,7 @@ def test_who_comes_back_keeps_what_came_after(tmp_path: Path) -> None:
     back = [decision("d-50", USER)]
     store.commit(commit(43, located([(DEVICE, USER, None)]), Happened(USER, "e-9", "purchase", T0), decisions=back))
     store.commit(commit(44, Ended("k-50", "d-50", USER, "delivered")))
-    store.rewrite_erased(store.erasures()[0], [DEVICE], erase_state)
+    store.rewrite_erased(store.erasures()[0], [], erase_state)
     inputs = [decode_frame(f.data).inputs for f in store.frames(41)]
     assert [len(i) for i in inputs] == [1, 2, 1]
     assert rows_of(next(store.frames(42)).data) == [(DEVICE, USER)]
@@ -122,17 +122,29 @@ def test_an_erasure_cut_off_anywhere_is_taken_up_again(tmp_path: Path, monkeypat
 
         monkeypatch.setattr(store_erasure, "without", failing)
         with pytest.raises(StoreError, match="cut off"):
-            store.rewrite_erased(store.erasures()[0], [DEVICE], erase_state)
+            store.rewrite_erased(store.erasures()[0], [], erase_state)
         monkeypatch.setattr(store_erasure, "without", real)
         store.close()
         with SqliteStore.open(path) as again:
             found = again.checkpoint()
             assert found is not None and USER.encode() not in found.state
             assert decode_frame(next(again.frames(40)).data).inputs == [Erased(USER)]
-            again.rewrite_erased(again.erasures()[0], [DEVICE], erase_state)
+            again.rewrite_erased(again.erasures()[0], [], erase_state)
         assert USER.encode() not in bytes_on_disk(path)
 
 
 def filled_under(path: Path) -> SqliteStore:
     path.parent.mkdir()
     return filled(path)
+
+
+def test_rows_that_name_no_user_go_with_the_devices_that_were_held(tmp_path: Path) -> None:
+    """The row that named the user may be in a frame that is not kept any more."""
+    with SqliteStore.open(tmp_path / "a.db") as store:
+        store.commit(commit(1, located([("d-1", None, None), ("d-2", None, None), ("d-3", None, None)])))
+        store.commit(commit(2, Erased(USER), erased=[USER], erased_devices={USER: ["d-1"]}))
+        store.commit(commit(3, Erased(USER), erased=[USER], erased_devices={USER: ["d-3"]}))
+        (asked,) = store.erasures()
+        assert (asked.seq, asked.devices) == (3, ("d-1", "d-3"))
+        store.rewrite_erased(asked, [], erase_state)
+        assert rows_of(next(store.frames()).data) == [("d-2", None)]
