@@ -94,6 +94,9 @@ class _TimerZone(Zone):
             return None
         return super().read(node, desk)
 
+    def schema(self) -> Json:
+        return super().schema() | {"not": {"const": "user"}}
+
 
 class _AtTime(Shape[int]):
     """A time of day at which something happens: there is no 24:00."""

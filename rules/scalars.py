@@ -54,7 +54,8 @@ class Text(Shape[str]):
     def schema(self) -> Json:
         least = {} if self.empty else {"minLength": 1}
         pattern = {"pattern": self.pattern} if self.pattern else {} if self.empty else {"pattern": r"\S"}
-        return {"type": ["string", "integer"], "maxLength": self.most} | least | pattern
+        positive = {} if self._match.search("-1") else {"minimum": 0}
+        return {"type": ["string", "integer"], "maxLength": self.most} | least | pattern | positive
 
 
 def name(example: str) -> Text:

@@ -104,14 +104,23 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("", "templates/timesale.yaml:1:1: the template is empty, write texts by language, such as `ja: {title: ..., body: ...}`"),
+        (
+            "",
+            "templates/timesale.yaml:1:1: the template is empty, write texts by language, such as `ja: {title: ..., body: ...}`",
+        ),
         ("[]", "templates/timesale.yaml:1:1: needs texts by language, such as `ja: {title: ..., body: ...}`, got `[]`"),
         ("ja: {title: x}", "templates/timesale.yaml:1:5: `ja` needs `body`, add `body:`"),
-        ("ja: {titel: x, body: y}", "templates/timesale.yaml:1:6: `ja.titel` is not a known key, did you mean `title`?"),
+        (
+            "ja: {titel: x, body: y}",
+            "templates/timesale.yaml:1:6: `ja.titel` is not a known key, did you mean `title`?",
+        ),
         ("ja: x", "templates/timesale.yaml:1:5: `ja` needs a mapping of keys to values, got `x`"),
         ("j_a: {body: x}", "templates/timesale.yaml:1:1: `j_a` is not a possible key here, write it as `ja`"),
         ("ja: {body: ''}", "templates/timesale.yaml:1:12: `ja.body` needs a text that is not empty"),
-        ("ja: {body: '{'}", "templates/timesale.yaml:1:12: `ja.body` has a lone brace, got `{`, write `{{` for a literal one"),
+        (
+            "ja: {body: '{'}",
+            "templates/timesale.yaml:1:12: `ja.body` has a lone brace, got `{`, write `{{` for a literal one",
+        ),
         (
             "ja: {body: '{place.nmae}'}",
             "rules/a.yaml:21:22: `actions[0].push.template` uses `{place.nmae}`, which no place of the rule has, "
@@ -122,7 +131,10 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
             "rules/a.yaml:21:22: `actions[0].push.template` uses `{event.sku}`, but no trigger of the rule is an event, "
             "remove it",
         ),
-        ("ja: {body: x}\n---\nen: {body: y}", "templates/timesale.yaml:3:1: is a second document in one template file, make it a file of its own"),
+        (
+            "ja: {body: x}\n---\nen: {body: y}",
+            "templates/timesale.yaml:3:1: is a second document in one template file, make it a file of its own",
+        ),
     ],
 )
 def test_templates_are_checked_too(template: str, said: str) -> None:
@@ -144,7 +156,10 @@ def test_a_norwegian_template_is_norwegian() -> None:
 
 def test_free_data_that_only_some_places_of_a_tag_have_is_good() -> None:
     other = Place("plain", PlaceKind.FENCE, tags=frozenset({"station"}))
-    file = rule_of("actions: [{push: {body: '{place.floor} {place.walk.min}'}}]\n", trigger="{event: entered, place: {tag: station}}")
+    file = rule_of(
+        "actions: [{push: {body: '{place.floor} {place.walk.min}'}}]\n",
+        trigger="{event: entered, place: {tag: station}}",
+    )
     assert lines(file, places=(*PLACES, other)) == []
 
 

@@ -1,0 +1,161 @@
+"""A rule's own tests: run as in earnest, with what came instead at the place of the one that failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from rules.facts import Reason
+from rules.testing import run_tests
+from tests.rules.scene import RULE, rule_of, rule_set
+
+
+def failures(
+    given: str, then: str, body: str = "", trigger: str = "{event: entered, place: {id: shinjuku}}", **more: str
+) -> list[str]:
+    text = rule_of(f"{body}tests:\n  - given: {given}\n    then: {then}\n", trigger=trigger, **more)
+    return [str(m) for m in run_tests(rule_set(text))]
+
+
+ADS = "user: {consent: [ads]}"
+WEDNESDAY = 'at: "2026-11-25T17:10+09:00"'
+
+
+def test_the_tests_of_the_good_rule_hold() -> None:
+    assert run_tests(rule_set(RULE)) == []
+
+
+def test_a_test_that_fails_says_what_came_instead_and_why() -> None:
+    broken = RULE.replace("then: window", "then: sent")
+    assert [str(m) for m in run_tests(rule_set(broken))] == [
+        "rules/a.yaml:25:5: the test of `shinjuku-wed-timesale` wants `sent`, got `window`, because of `schedule` "
+        "(time 2026-11-26T17:10:00+09:00, timezone Asia/Tokyo)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "then", "body"),
+    [
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}", "sent", ""),
+        (f"{{enters: shinjuku, {WEDNESDAY}}}", "consent", ""),
+        (f"{{{ADS}, enters: soho, {WEDNESDAY}}}", "none", ""),
+        (f"{{{ADS}, exits: shinjuku, {WEDNESDAY}}}", "none", ""),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, late: 15m}}", "sent", ""),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, late: 16m}}", "stale", ""),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, accuracy: 51m}}", "low_accuracy", "max_accuracy: 50m\n"),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, accuracy: unknown}}", "low_accuracy", "max_accuracy: 50m\n"),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}", "sent", "max_accuracy: 50m\n"),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, mocked: true}}", "mocked", ""),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: {{at: '2026-11-25T16:11+09:00'}}}}", "cooldown", ""),
+        (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: {{at: '2026-11-25T16:10+09:00'}}}}", "sent", ""),
+        (
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: [{{at: '2026-11-25T00:00', rule: r, tags: [promo], place: soho}}]}}",
+            "cap",
+            "tags: promo\nlimits: {caps: [{scope: tag, tag: promo, max: 1, per: day}]}\n",
+        ),
+        (
+            f"{{user: {{consent: ads, timezone: America/New_York}}, enters: shinjuku, {WEDNESDAY}}}",
+            "quiet_hours",
+            'quiet_hours: {from: "21:00", to: "09:00"}\n',
+        ),
+        (
+            f"{{user: {{consent: ads, tier: gold}}, enters: shinjuku, {WEDNESDAY}}}",
+            "sent",
+            "audience: {all: [{consent: ads}, {attribute: tier, is: gold}]}\n",
+        ),
+        (
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}",
+            "unknown",
+            "audience: {all: [{consent: ads}, {attribute: tier, is: gold}]}\n",
+        ),
+        (
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, inside: [soho]}}",
+            "audience",
+            "audience: {all: [{consent: ads}, {not: {inside: {tag: own-store}}}]}\n",
+        ),
+        (
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}",
+            "sent",
+            "audience: {all: [{consent: ads}, {inside: {id: shinjuku}}, {visits: {place: same, min: 1, max: 1}}]}\n",
+        ),
+        (
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, events: [{{type: p, at: '2026-11-24'}}], "
+            "visits: [{place: soho, at: '2026-11-20'}]}",
+            "sent",
+            "audience: {all: [{consent: ads}, {event_count: {type: p, within: 2d}}, {visits: {place: {id: soho}}}]}\n",
+        ),
+        (
+            f"{{{ADS}, enters: shinjuku, at: '2026-11-25T17:10'}}",
+            "sent",
+            'schedule: {windows: [{from: "17:00", to: "18:00"}]}\n',
+        ),
+        (
+            f"{{user: {{id: vip, consent: ads}}, enters: shinjuku, {WEDNESDAY}}}",
+            "sent",
+            "audience: {all: [{consent: ads}, {user: {in: [vip]}}]}\n",
+        ),
+    ],
+)
+def test_what_is_given_is_judged(given: str, then: str, body: str) -> None:
+    assert failures(given, then, body) == []
+    other = "stale" if then != "stale" else "sent"
+    assert len(failures(given, other, body)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "then", "trigger"),
+    [
+        ("dwells: shinjuku", "sent", "{event: dwelled, for: 5m}"),
+        ("dwells: shinjuku, for: 5m", "sent", "{event: dwelled, for: 5m}"),
+        ("dwells: shinjuku, for: 6m", "none", "{event: dwelled, for: 5m}"),
+        ("crosses: shinjuku", "sent", "{event: crossed}"),
+        ("exits: shinjuku", "sent", "{event: exited}"),
+        ("event: {type: p, data: {x: 1}}", "sent", "{event: p, where: {data.x: 1}}"),
+        ("event: {type: p, data: {x: 2}}", "none", "{event: p, where: {data.x: 1}}"),
+        ("event: {type: q}", "none", "{event: p}"),
+        ("timer: true", "sent", "{event: timer, at: 17:10, timezone: Asia/Tokyo}"),
+        ("timer: true", "none", "{event: timer, at: 17:11, timezone: Asia/Tokyo}"),
+        ("timer: true", "none", "{event: timer, at: 17:10, days: [thu], timezone: Asia/Tokyo}"),
+        ("timer: true, inside: shinjuku", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true, inside: soho", "none", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true", "none", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true, inside: [soho, shinjuku]", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true", "sent", "{any: [{event: timer, at: 03:00}, {event: timer, at: 08:10}]}"),
+    ],
+)
+def test_each_kind_of_occasion_can_happen(given: str, then: str, trigger: str) -> None:
+    case = f"{{{ADS}, {given}, {WEDNESDAY}}}"
+    assert failures(case, then, trigger=trigger) == []
+    assert len(failures(case, "mocked", trigger=trigger)) == 1
+
+
+def test_a_timer_that_is_not_due_says_when_it_is() -> None:
+    (line,) = failures(
+        f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
+    )
+    assert line.endswith("wants `sent`, got `none`, the timer is not due then, but at 2026-11-25T17:11:00+09:00")
+
+
+def test_a_timer_for_users_inside_says_so() -> None:
+    (line,) = failures(
+        f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:10, inside: {id: shinjuku}}"
+    )
+    assert line.endswith("got `none`, the timer is for users in shinjuku, add `inside:` to the test")
+
+
+@pytest.mark.parametrize("state", ["draft", "paused", "live"])
+def test_rules_that_do_not_run_are_judged_as_if_they_did(state: str) -> None:
+    assert failures(f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}", "sent", state=state) == []
+
+
+def test_a_test_rule_sends_to_test_users_and_to_the_nameless_user_of_its_tests() -> None:
+    given = f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}"
+    assert failures(given, "sent", state="test") == []
+    assert failures(given.replace("consent", "id: tester, consent"), "sent", state="test") == []
+    assert failures(given.replace("consent", "id: other, consent"), "not_test_user", state="test") == []
+    before = f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: {{at: '2026-11-25T17:00+09:00'}}}}"
+    assert failures(before, "cooldown", state="test") == []
+
+
+def test_every_reason_can_be_tested_for() -> None:
+    for reason in Reason:
+        assert isinstance(failures(f"{{{ADS}, enters: shinjuku, {WEDNESDAY}}}", reason.value), list)
