@@ -131,7 +131,8 @@ class SqliteStore:
     def rewrite_erased(self, erasure: Erasure, devices: Iterable[str], change: Callable[[bytes], bytes]) -> None:
         """Take an erased user out of older frames and checkpoints; `change` gives a checkpoint's state without them.
 
-        `devices` are taken to be the user's beside those of the erasure and those that the frames tell. May be cut off anywhere, also by the end of the process: the erasure is then still among `erasures`.
+        `devices` are taken to be the user's beside those of the erasure and those that the frames tell. May be cut off
+        anywhere, also by the end of the process: the erasure is then still among `erasures`.
         """
         with self._tidying:
             known = replace(erasure, devices=(*erasure.devices, *devices))
