@@ -93,7 +93,10 @@ def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[Raw
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    row = next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        row = next(csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
+    except csv.Error:  # a single cell of more than 128 KiB: no header of ours
+        return []
     return [cell.strip().lower() for cell in row]
 
 

@@ -32,7 +32,7 @@ def read_owntracks(stream: BinaryIO, *, file: str, device: str | None) -> Iterat
         parts = line.split(b"\t", 2)
         try:
             message = _decode(parts[2]) if len(parts) == 3 else None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             message = None
         if not isinstance(message, dict):
             yield Skipped(file, number, BROKEN, "a line of OwnTracks Recorder is time, tab, kind, tab, JSON")
