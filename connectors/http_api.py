@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from connectors.http_admin import Admin
 from connectors.http_answers import RefusedRequest, answer, come_again, refusal
@@ -36,7 +37,7 @@ __all__ = ["HttpServer", "HttpSettings", "make_app"]
 log = structlog.get_logger("nearcast.http")
 
 #: How long what is left of a refused body is read, so that the client sees the answer instead of a reset.
-_LINGER_S: Final = 2.0
+_LINGER_S: Final = 1.0
 _BACKLOG: Final = 1024
 _SHUTDOWN_S: Final = 5.0
 #: The label of requests that no route matches.
@@ -63,6 +64,7 @@ def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Cl
             "auto_decompress": False,  # `http_body` does, within the limits
             "keepalive_timeout": settings.idle_s,
             "lingering_time": _LINGER_S,
+            "logger": ServerLog(metrics),
         }
     )
     for route in table:
@@ -189,6 +191,25 @@ class Open:
         if self._intake.ready:
             return answer({"status": "ready"})
         raise come_again(503, "pings are not taken just now", 1)
+
+
+class ServerLog:
+    """What aiohttp says of its connections. What a stranger sends that is no HTTP is counted and not logged."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def debug(self, *_: object, exc_info: BaseException | None = None) -> None:
+        """Connections come and go; that is nobody's business."""
+        if isinstance(exc_info, HttpProcessingError):
+            self._metrics.request(_OTHER, 400, 0.0)
+
+    def exception(self, message: str, *_: object, exc_info: BaseException | None = None) -> None:
+        """A connection failed. Without its address: it belongs to a person."""
+        if isinstance(exc_info, HttpProcessingError):
+            self.debug(exc_info=exc_info)
+        else:
+            log.error("connection failed", what=message.partition(" from %s")[0], exc_info=exc_info)
 
 
 class Nowhere:
