@@ -40,11 +40,10 @@ def read_gpx(stream: BinaryIO, *, file: str, device: str) -> Iterator[RawPing | 
             yield from reader.taken()
         reader.parser.Parse(b"", True)
         yield from reader.taken()
-    except (expat.ExpatError, _RefusedError) as error:
+    except (expat.ExpatError, _RefusedError, LookupError, ValueError) as error:
+        # the latter two: an encoding that Python does not know, or that the parser cannot work in
         yield from reader.taken()
-        why = (
-            str(error) if isinstance(error, _RefusedError) else f"not well-formed XML ({expat.ErrorString(error.code)})"
-        )
+        why = f"not well-formed XML ({expat.ErrorString(error.code)})" if isinstance(error, expat.ExpatError) else error
         yield Skipped(file, reader.parser.CurrentLineNumber, BROKEN, f"the rest of the file is not read: {why}")
 
 
