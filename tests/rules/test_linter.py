@@ -106,7 +106,8 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
     [
         (
             "",
-            "templates/timesale.yaml:1:1: the template is empty, write texts by language, such as `ja: {title: ..., body: ...}`",
+            "templates/timesale.yaml:1:1: the template is empty, write texts by language, such as "
+            "`ja: {title: ..., body: ...}`",
         ),
         ("[]", "templates/timesale.yaml:1:1: needs texts by language, such as `ja: {title: ..., body: ...}`, got `[]`"),
         ("ja: {title: x}", "templates/timesale.yaml:1:5: `ja` needs `body`, add `body:`"),
@@ -128,8 +129,8 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
         ),
         (
             "ja: {body: '{event.sku}'}",
-            "rules/a.yaml:21:22: `actions[0].push.template` uses `{event.sku}`, but no trigger of the rule is an event, "
-            "remove it",
+            "rules/a.yaml:21:22: `actions[0].push.template` uses `{event.sku}`, but no trigger of the rule is an "
+            "event, remove it",
         ),
         (
             "ja: {body: x}\n---\nen: {body: y}",

@@ -48,7 +48,8 @@ def test_a_test_that_fails_says_what_came_instead_and_why() -> None:
         (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: {{at: '2026-11-25T16:11+09:00'}}}}", "cooldown", ""),
         (f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: {{at: '2026-11-25T16:10+09:00'}}}}", "sent", ""),
         (
-            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, sent_before: [{{at: '2026-11-25T00:00', rule: r, tags: [promo], place: soho}}]}}",
+            f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, "
+            "sent_before: [{at: '2026-11-25T00:00', rule: r, tags: [promo], place: soho}]}",
             "cap",
             "tags: promo\nlimits: {caps: [{scope: tag, tag: promo, max: 1, per: day}]}\n",
         ),
