@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from engine.delivery_table import Seen
-
 from engine.delivery import Over
+from engine.delivery_table import Seen
 from engine.ports import Attempt, AttemptResult, DeliveryState, Ending, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
     from connectors.clock import Clock
     from engine.delivery import Outbox, Start
@@ -78,6 +77,7 @@ class Dispatcher:
         self._broke = broke
         self._tasks: dict[asyncio.Task[None], Start] = {}
         self._recorded: set[str] = set()  # ended in the journal while an attempt was under way
+        self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._stopping = False
@@ -123,19 +123,17 @@ class Dispatcher:
     async def reload(
         self, channels: Mapping[str, Channel], concurrency: Mapping[str, int], *, others: Channel | None = None
     ) -> None:
-        """Put new channels in force at once, turned on; then close those that are gone, once their attempts landed."""
-        gone = {id(channel): channel for channel in (*self._channels.values(), self._others) if channel is not None}
+        """Put new channels in force at once, turned on; those that are gone are closed once their attempts landed."""
+        gone = self._distinct()
         for channel in (*channels.values(), others):
             gone.pop(id(channel), None)
         self._channels = dict(channels)
         self._others = others
         self._outbox.reload(concurrency, others=others is not None)
+        closing = asyncio.create_task(_close_after(list(self._tasks), list(gone.values())))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
         self._pump()
-        before = list(self._tasks)
-        if gone and before:
-            await asyncio.wait(before)
-        for channel in gone.values():
-            await channel.close()
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, let attempts land for `grace_s` seconds, break off the others, close the channels.
@@ -149,8 +147,13 @@ class Dispatcher:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*list(self._tasks), return_exceptions=True)
-        for channel in {id(c): c for c in (*self._channels.values(), self._others) if c is not None}.values():
+        await asyncio.gather(*list(self._closing))
+        for channel in self._distinct().values():
             await channel.close()
+
+    def _distinct(self) -> dict[int, Channel]:
+        """The channels, each once, also when it serves several names."""
+        return {id(c): c for c in (*self._channels.values(), self._others) if c is not None}
 
     def _pump(self) -> None:
         """Start what is due, and set the timer for what is due next."""
@@ -241,3 +244,11 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _close_after(attempts: Collection[asyncio.Task[None]], channels: Iterable[Channel]) -> None:
+    """Close channels when these attempts, some of which may be theirs, have landed."""
+    if attempts:
+        await asyncio.wait(attempts)
+    for channel in channels:
+        await channel.close()
