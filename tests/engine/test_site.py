@@ -155,6 +155,7 @@ def test_ten_mistakes_in_ten_places_are_ten_lines_each_at_its_place_with_a_mend(
         "beacons/a.yaml": b"- {id: hall, beacons: ['ibecon:1'], inside: shop}\n"
         b"- {id: attic, beacons: ['gateway:1'], inside: shoop}\n",
         "rules/a.yaml": RULE.replace(b"id: shop", b"id: shp").replace(b"trigger", b"triger"),
+        "rules/c.yaml": RULE.replace(b"id: hello", b"id: three").replace(b"id: shop", b"id: shp"),
         "rules/b.yaml": RULE.replace(b"id: hello", b"id: two").replace(b"push", b"puch"),
         "templates/hello.yaml": TEMPLATE.replace(b"place.name", b"place.nam"),
     }
@@ -170,9 +171,9 @@ def test_ten_mistakes_in_ten_places_are_ten_lines_each_at_its_place_with_a_mend(
         ("fences/b.geojson:2:1: this id is taken by a place on fences/a.geojson line 5, got `taken`", "choose another"),
         ("nearcast.yaml:1:11: `timezone` needs an IANA time zone", "did you mean `Asia/Tokyo`?"),
         ("nearcast.yaml:2:17: `ping.max_age` needs a duration such as `24h`, got `24`", "add a unit"),
-        ("rules/a.yaml:1:1: a rule needs `trigger`", "add `trigger:`"),
         ("rules/a.yaml:3:1: `triger` is not a known key", "did you mean `trigger`?"),
-        ("rules/b.yaml:5:29: `actions[0].puch.template` uses `{place.data.nam}`", "did you mean `name`?"),
+        ("rules/b.yaml:5:29: `actions[0].puch.template` uses `{place.nam}`", "did you mean `place.name`?"),
+        ("rules/c.yaml:3:39: ", "did you mean `shop`?"),
     ]
     assert len(found) == len(wanted), "\n".join(found)
     for line, (begins, ends) in zip(found, wanted, strict=True):
@@ -248,7 +249,7 @@ def test_two_zones_of_a_group_cannot_share_a_beacon_but_those_of_two_groups_can(
         ({"detection": {"preset": "instant", "max_accuracy": "10m"}}, "`detection.max_accuracy` has no meaning beside"),
         ({"detection": {"max_accuracy": 10}}, "`detection.max_accuracy` needs a distance such as `200m`, got `10`"),
         ({"detection": {"enter_fixes": 1.5}}, "`detection.enter_fixes` needs a whole number, got `1.5`"),
-        ({"detection": []}, "`detection` needs detection, a mapping of keys to values, got `[]`"),
+        ({"detection": []}, "`detection` needs a mapping of keys to values, got `[]`"),
         ({"group": None, "tags": None, "anything": {"else": [1, None]}}, None),
     ],
 )
