@@ -67,8 +67,10 @@ class Judge:
             told.accuracy_m, told.mocked,
         )  # fmt: skip
         edited = told.kind is Kind.ENTERED and told.cause == "edited"
+        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
         for rule, trigger in candidates:
-            if rule.initial_fire or not edited:
+            if rule is not decided and (rule.initial_fire or not edited):
+                decided = rule
                 self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
 
     def happened(self, event: Happened, now_ms: int, judged: Judged) -> bool:
