@@ -59,11 +59,13 @@ class Judge:
                 self._transition(transition, judged)
 
     def _transition(self, told: Transition, judged: Judged) -> None:
-        candidates = self.site.rules.for_transition(told.place, told.kind, told.dwell_ms)
+        # An edit ends stays at places as they were: what is still there is judged as it is now.
+        place = self.site.places.get(told.place.id, told.place)
+        candidates = self.site.rules.for_transition(place, told.kind, told.dwell_ms)
         if not candidates:
             return
         occasion = Occasion(
-            told.kind, told.id, told.time_ms, told.user, told.device, told.place, told.cause, told.dwell_ms,
+            told.kind, told.id, told.time_ms, told.user, told.device, place, told.cause, told.dwell_ms,
             told.accuracy_m, told.mocked,
         )  # fmt: skip
         edited = told.kind is Kind.ENTERED and told.cause == "edited"
