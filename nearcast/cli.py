@@ -6,7 +6,6 @@ command is called: `nearcast --help` must not wait for what it does not use.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from importlib.metadata import version
@@ -35,18 +34,17 @@ _debug = False
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code: 0 good, 1 input at fault, 2 command line, 3 our own fault."""
+    code: int | None = ExitCode.GOOD
     try:
-        app()
+        code = app(prog_name="nearcast", standalone_mode=False)
+    except typer.TyperException as error:
+        _usage(error)
     except (InputFaultError, MistakesError, StoreError) as error:
         _leave(ExitCode.INPUT, str(error))
     except UsageFaultError as error:
         _leave(ExitCode.USAGE, str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(ExitCode.STOPPED)
-    except BrokenPipeError:
-        # whoever read our output has gone: nothing is left to say, and nobody to say it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.GOOD)
     except Exception as error:  # noqa: BLE001 - the one place where our own bugs end
         if _debug:
             traceback.print_exc()
@@ -54,7 +52,17 @@ def main() -> NoReturn:
         hint = "" if _debug else ", run it as `nearcast --debug ...` to see where it came from, and report that"
         kind = type(error).__name__
         _leave(ExitCode.OURS, f"a fault of ours: {kind} at {Path(where.filename).name}:{where.lineno}: {error}{hint}")
-    sys.exit(ExitCode.GOOD)
+    sys.exit(code or ExitCode.GOOD)
+
+
+def _usage(error: typer.TyperException) -> NoReturn:
+    """What is wrong with the command line, in one line, and where its help is."""
+    context = getattr(error, "ctx", None)
+    path = "nearcast" if context is None else context.command_path
+    message = error.format_message()
+    if not message:  # no word at all was given: the help has been printed instead
+        sys.exit(ExitCode.USAGE)
+    _leave(ExitCode.USAGE, f"{message[:1].lower()}{message[1:].rstrip('.')}, see `{path} --help`")
 
 
 def _leave(code: ExitCode, message: str) -> NoReturn:
