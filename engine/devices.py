@@ -7,9 +7,9 @@ appearance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 #: "Never", as an instant before all others and one after all others.
@@ -17,12 +17,13 @@ NEVER = -(2**62)
 FAR = 2**62
 _FIRST_SLOTS = 256
 _FIRST_BLOCK = 4
+#: Counts beyond any setting are all the same.
+_COUNT_MAX = 32_000
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct, gc=False):
     """What is known of one device at one fence.
 
     `entered_ms` is None until it has entered: then `count` counts fixes in a row that are in, else those surely out,
@@ -70,21 +71,35 @@ ROW_COLUMNS: tuple[tuple[str, Any], ...] = (
 )
 
 
+#: One record a device, and one a row: what a ping touches lies together.
+_DEVICE = np.dtype([(name, dtype) for name, dtype, _ in DEVICE_COLUMNS], align=True)
+_ROW = np.dtype(list(ROW_COLUMNS), align=True)
+_STRANGER = np.array([tuple(empty for _, _, empty in DEVICE_COLUMNS)], _DEVICE)
+_VACANT = np.zeros(1, _ROW)
+_VACANT["owner"] = -1
+
+
 class Devices:
-    """All devices, as columns that grow. A device's rows stand together in a pool, in ascending order of fence."""
+    """All devices, in a table that grows. A device's rows stand together in a pool, in ascending order of fence.
+
+    `columns` and `pool` are the columns of both, as views.
+    """
 
     def __init__(self) -> None:
         self.slots: dict[str, int] = {}
         self.names: list[str] = []
         self.users: dict[str, int] = {}
         self.user_names: list[str] = []
-        self.columns: dict[str, Array] = {
-            name: np.full(_FIRST_SLOTS, empty, dtype) for name, dtype, empty in DEVICE_COLUMNS
-        }
-        self.pool: dict[str, Array] = {name: np.zeros(_FIRST_SLOTS * 4, dtype) for name, dtype in ROW_COLUMNS}
-        self.pool["owner"].fill(-1)
+        self.columns: dict[str, Array] = {}
+        self.pool: dict[str, Array] = {}
+        self._hold(np.repeat(_STRANGER, _FIRST_SLOTS), np.repeat(_VACANT, _FIRST_SLOTS * 4))
         self.pool_used = 0
         self.free: dict[int, list[int]] = {}
+
+    def _hold(self, table: Array, rows: Array) -> None:
+        self._table, self._rows = table, rows
+        self.columns = {name: table[name] for name, _, _ in DEVICE_COLUMNS}
+        self.pool = {name: rows[name] for name, _ in ROW_COLUMNS}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -116,30 +131,28 @@ class Devices:
     def load(self, slot: int) -> list[Row]:
         """The device's rows, in ascending order of fence."""
         start = int(self.columns["block"][slot])
-        span = slice(start, start + int(self.columns["rows"][slot]))
+        stored = self._rows[start : start + int(self.columns["rows"][slot])].tolist()
         return [
-            Row(fence, None if entered == NEVER else entered, count, row_ms, dwelled_ms, bool(waits))
-            for fence, entered, count, row_ms, dwelled_ms, waits in zip(
-                *(
-                    self.pool[n][span].tolist()
-                    for n in ("fence", "entered_ms", "count", "row_ms", "dwelled_ms", "waits")
-                ),
-                strict=True,
-            )
+            Row(fence, None if entered_ms == NEVER else entered_ms, count, row_ms, dwelled_ms, bool(waits))
+            for fence, _, entered_ms, row_ms, dwelled_ms, count, waits in stored
         ]
 
     def save(self, slot: int, rows: list[Row]) -> None:
         """Put the device's rows back; they must be in ascending order of fence."""
         start = self._block_for(slot, len(rows))
-        pool = self.pool
-        for at, row in enumerate(rows, start):
-            pool["fence"][at] = row.fence
-            pool["owner"][at] = slot
-            pool["entered_ms"][at] = NEVER if row.entered_ms is None else row.entered_ms
-            pool["count"][at] = min(row.count, 32_000)
-            pool["row_ms"][at] = row.row_ms
-            pool["dwelled_ms"][at] = row.dwelled_ms
-            pool["waits"][at] = row.waits
+        if rows:
+            self._rows[start : start + len(rows)] = [
+                (
+                    row.fence,
+                    slot,
+                    NEVER if row.entered_ms is None else row.entered_ms,
+                    row.row_ms,
+                    row.dwelled_ms,
+                    min(row.count, _COUNT_MAX),
+                    row.waits,
+                )
+                for row in rows
+            ]
         self.columns["rows"][slot] = len(rows)
 
     def inside(self, fences: Array) -> list[tuple[int, int, int]]:
@@ -213,13 +226,8 @@ class Devices:
 
     def grow_columns(self) -> None:
         """Make room for as many devices again."""
-        for name, dtype, empty in DEVICE_COLUMNS:
-            old = self.columns[name]
-            self.columns[name] = np.concatenate([old, np.full(len(old), empty, dtype)])
+        self._hold(np.concatenate([self._table, np.repeat(_STRANGER, len(self._table))]), self._rows)
 
     def grow_pool(self) -> None:
         """Make room for as many rows again."""
-        for name, dtype in ROW_COLUMNS:
-            old = self.pool[name]
-            fresh = np.full(len(old), -1 if name == "owner" else 0, dtype)
-            self.pool[name] = np.concatenate([old, fresh])
+        self._hold(self._table, np.concatenate([self._rows, np.repeat(_VACANT, len(self._rows))]))

@@ -6,6 +6,7 @@ Owns what they are made of; `rules/ids.py` has the recipe. Must not know what th
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from rules.ids import h
 
@@ -23,5 +24,10 @@ def instant(time_ms: int) -> str:
     >>> instant(1795593600120)
     '2026-11-25T08:00:00.120Z'
     """
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+    seconds, ms = divmod(time_ms, 1000)
+    return f"{_to_seconds(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _to_seconds(seconds: int) -> str:
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"

@@ -20,9 +20,9 @@ and by timers: leaving + `exit_after`: exited; inside for a rule's `for`: dwelle
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from engine.devices import FAR, NEVER, Row
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from engine.view import View
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(msgspec.Struct, frozen=True, gc=False):
     """One fix: its time, its place in degrees, its accuracy (NaN: unknown) and the fences it is in, ascending."""
 
     time_ms: int
@@ -47,8 +46,7 @@ class Fix:
     fences: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A transition as the machine tells it: the place by number."""
 
     kind: Kind
@@ -60,14 +58,26 @@ class Change:
 
 
 class Presence:
-    """One device, taken out of the table to be worked on. What it tells is appended to `told`, in order."""
+    """One device, taken out of the table to be worked on. What it tells is appended to `told`, in order.
 
-    def __init__(self, view: View, rows: list[Row], signals: dict[int, Signal], clock_ms: int, fix_ms: int) -> None:
+    `due_ms` is when its next timer is due, as far as the table knows; the default has it looked up.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        rows: list[Row],
+        signals: dict[int, Signal],
+        clock_ms: int,
+        fix_ms: int,
+        due_ms: int = NEVER,
+    ) -> None:
         self.view = view
         self.rows = {row.fence: row for row in rows}
         self.signals = signals
         self.clock_ms = clock_ms
         self.fix_ms = fix_ms
+        self._due_ms = due_ms
         self.told: list[Change] = []
 
     def on_fix(self, fix: Fix) -> None:
@@ -101,8 +111,9 @@ class Presence:
 
     def on_clock(self, until_ms: int) -> None:
         """Fire the timers due at or before `until_ms`, in order."""
-        while True:
+        while self._due_ms <= until_ms:
             due_ms, rank, place = min(self._timers(), default=(FAR, 0, 0))
+            self._due_ms = due_ms
             if due_ms > until_ms:
                 return
             if rank == _DWELL:
@@ -123,11 +134,17 @@ class Presence:
 
     def quiet_ms(self) -> int:
         """The shortest silence after which one of its rows ends; `FAR` when it has none."""
-        held = self.held()
+        held = self.held() if self.signals else ()
         return min((self.view.detections[f].silence_ms for f in self.rows if f not in held), default=FAR)
 
     def busy(self) -> bool:
-        """True while the next fix needs the machine, even when it is in the same fences."""
+        """True while the next fix needs the machine, even when it is in the same fences.
+
+        So it is while a count runs, in a zone (a new user takes it along), and after a sighting that is newer than the
+        newest fix (an older fix names no user).
+        """
+        if self.clock_ms > self.fix_ms or any(s.entered_ms is not None for s in self.signals.values()):
+            return True
         return any(r.entered_ms is None or r.count or r.waits for r in self.rows.values())
 
     def sorted_rows(self) -> list[Row]:
@@ -152,7 +169,7 @@ class Presence:
             row.count = 0
             if row.waits:
                 self._tell_waiting(row, fix.time_ms)
-        elif row.fence in self.held() or not self._surely_out(row.fence, fix, detection):
+        elif (self.signals and row.fence in self.held()) or not self._surely_out(row.fence, fix, detection):
             row.count = 0
         else:
             if row.count == 0:
@@ -248,7 +265,7 @@ class Presence:
     def _timers(self) -> list[tuple[int, int, int]]:
         """Every timer that runs: (due, rank, place). At equal times a dwell comes before an exit."""
         timers: list[tuple[int, int, int]] = []
-        held = self.held()
+        held = self.held() if self.signals else set()
         for fence, row in self.rows.items():
             detection = self.view.detections[fence]
             if fence not in held:

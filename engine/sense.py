@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from engine.crossing import GAP_MS, crossed
@@ -38,8 +39,7 @@ _HEARD_MS = 10_000
 NO_REQUEST = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """A device entered, dwelled at, crossed or left a place. `accuracy_m` and `mocked` are its newest fix's."""
 
     id: str
@@ -134,7 +134,8 @@ class Sense:
         presence = self.take(slot)
         presence.on_clock(time_ms)
         self.tell(presence, slot, request, now_ms, told)
-        if rows.user[i] >= 0 and rows.user[i] != columns["user"][slot]:
+        newest_ping = time_ms >= presence.clock_ms
+        if newest_ping and rows.user[i] >= 0 and rows.user[i] != columns["user"][slot]:
             self._hand_over(presence, slot, int(rows.user[i]), time_ms, request, told)
         if beacon is None:
             fix = Fix(time_ms, float(rows.lat[i]), float(rows.lng[i]), float(rows.accuracy[i]), fences)
@@ -145,7 +146,7 @@ class Sense:
         else:
             self._note_beacon(slot, beacon, time_ms)
             presence.on_sighting(self.view.heard.zones(beacon), time_ms, float(rows.rssi[i]))
-        if presence.clock_ms > columns["clock_ms"][slot] or columns["clock_ms"][slot] == time_ms:
+        if newest_ping:
             columns["recv_ms"][slot] = now_ms
         self.tell(presence, slot, request, now_ms, told)
         self.put(slot, presence)
@@ -203,6 +204,7 @@ class Sense:
             self.signals.get(slot, {}),
             int(columns["clock_ms"][slot]),
             int(columns["fix_ms"][slot]),
+            self._own_due_ms(slot),
         )
 
     def put(self, slot: int, presence: Presence) -> None:
@@ -283,12 +285,17 @@ class Sense:
         told.sort(key=order_of)
         return told
 
+    def _own_due_ms(self, slot: int) -> int:
+        """When the device's next timer is due, on its own clock."""
+        columns = self.devices.columns
+        quiet_ms = int(columns["quiet_ms"][slot])
+        return min(int(columns["timer_ms"][slot]), int(columns["clock_ms"][slot]) + quiet_ms if quiet_ms < FAR else FAR)
+
     def _due_ms(self, slot: int) -> int:
         """When the device's next timer is due by the machine's clock: its own clock runs on from what was received."""
+        due_ms = self._own_due_ms(slot)
         columns = self.devices.columns
-        clock_ms, quiet_ms = int(columns["clock_ms"][slot]), int(columns["quiet_ms"][slot])
-        due_ms = min(int(columns["timer_ms"][slot]), clock_ms + quiet_ms if quiet_ms < FAR else FAR)
-        return FAR if due_ms >= FAR else int(columns["recv_ms"][slot]) + due_ms - clock_ms
+        return FAR if due_ms >= FAR else int(columns["recv_ms"][slot]) + due_ms - int(columns["clock_ms"][slot])
 
     def _schedule(self, slot: int) -> None:
         """Have the device looked at when its next timer is due. One entry a device; an earlier one replaces it."""

@@ -6,6 +6,10 @@ Owns the recipe, which anyone can repeat with SHA-256 alone. Must not know what 
 from __future__ import annotations
 
 from hashlib import sha256
+from struct import Struct
+from typing import Final
+
+_LENGTH: Final = Struct(">I").pack
 
 
 def h(*parts: str) -> str:
@@ -16,8 +20,11 @@ def h(*parts: str) -> str:
     >>> len(h("x"))
     32
     """
-    encoded = [part.encode() for part in parts]
-    return sha256(b"".join([len(p).to_bytes(4, "big") + p for p in encoded])).hexdigest()[:32]
+    packed = b""
+    for part in parts:
+        encoded = part.encode()
+        packed += _LENGTH(len(encoded)) + encoded
+    return sha256(packed).hexdigest()[:32]
 
 
 def decision_key(rule: str, user: str, occasion: str) -> str:
