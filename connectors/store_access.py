@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from connectors.store_errors import store_error
 from connectors.store_schema import open_reader
-from engine.ports import StoreError
+from engine.ports import StoreBrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ class Writer:
         self._path = path
         self._connection = connection
         self._turns = Turns()
-        self._broken: StoreError | None = None
+        self._broken: StoreBrokenError | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -89,7 +89,7 @@ class Writer:
                 self._roll_back()
                 explained = store_error(str(self._path), error)
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC:
-                    self._broken = explained
+                    explained = self._broken = StoreBrokenError(str(explained))
                 raise explained from error
             except BaseException:
                 self._roll_back()
@@ -101,7 +101,7 @@ class Writer:
             try:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                self._broken = store_error(str(self._path), error)
+                self._broken = StoreBrokenError(str(store_error(str(self._path), error)))
 
 
 class Readers:

@@ -181,9 +181,9 @@ class Devices:
             slots.append(own)
         return slots
 
-    def forget_user(self, user: str) -> list[int]:
-        """Forget a user's name and devices; returns the slots that were theirs."""
-        slots = self.of_user(user)
+    def forget_user(self, user: str) -> dict[int, str]:
+        """Forget a user's name and devices; returns the slots that were theirs, with the devices' names."""
+        slots = {slot: self.names[slot] for slot in self.of_user(user)}
         for slot in slots:
             self.forget(slot)
         number = self.users.pop(user, None)

@@ -128,6 +128,10 @@ class StoreError(Exception):
     """The store cannot be used: locked, read-only, full, corrupt, newer. The message says which and how to mend it."""
 
 
+class StoreBrokenError(StoreError):
+    """The store can never again tell whether a write of this process is on disk: only a new process can."""
+
+
 class Journal(Protocol):
     """The truth: frames in order, and what each of them decided. Raises `StoreError`."""
 

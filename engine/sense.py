@@ -304,12 +304,14 @@ class Sense:
             self._pushed[slot] = due_ms
             heappush(self._heap, (due_ms, slot))
 
-    def forget(self, user: str) -> None:
-        """Forget a user's devices, as if they had never been heard of; nothing is told."""
-        for slot in self.devices.forget_user(user):
+    def forget(self, user: str) -> list[str]:
+        """Forget a user's devices, as if they had never been heard of; nothing is told. Returns their names."""
+        theirs = self.devices.forget_user(user)
+        for slot in theirs:
             self.signals.pop(slot, None)
             self.beacons.pop(slot, None)
             self._pushed.pop(slot, None)
+        return list(theirs.values())
 
     def reschedule(self) -> None:
         """Put every device's timers anew, as after an edit of the site or a restart."""

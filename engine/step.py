@@ -52,7 +52,8 @@ Happening = Told | Rang | NewSite | Happened | UserChanged | Ended | Resent | Er
 class Effects:
     """What one step leaves behind. `counted` has one entry for each `Located` input, `fresh` one for each event.
 
-    `requests[i]` is the request, counted over all `Located` inputs, that caused `decisions[i]`; -1: none.
+    `erased` maps each erased user to their devices. `requests[i]` is the request, counted over all `Located` inputs,
+    that caused `decisions[i]`; -1: none.
     """
 
     transitions: list[Transition] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Effects:
     counted: list[Counted] = field(default_factory=list)
     fresh: list[bool] = field(default_factory=list)
     resent: list[tuple[str, int]] = field(default_factory=list)
-    erased: list[str] = field(default_factory=list)
+    erased: dict[str, list[str]] = field(default_factory=dict)
     edited: Edited | None = None
 
 
@@ -132,7 +133,7 @@ class Engine:
                 self.timers.start(now_ms)
                 return NewSite(site, item, told)
             case Erased():
-                self.sense.forget(item.user)
+                effects.erased[item.user] = self.sense.forget(item.user)
                 return item
             case Happened() | UserChanged() | Ended() | Resent():
                 return item
@@ -172,4 +173,3 @@ class Engine:
                 effects.resent.append((happening.key, now_ms + happening.ttl_ms))
             case Erased():
                 judge.erase(happening.user, now_ms, judged)
-                effects.erased.append(happening.user)

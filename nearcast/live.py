@@ -18,7 +18,7 @@ import structlog
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from engine.outward import decision_line, message_line
 from engine.ping import columns
-from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreError
+from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import snapshot
 from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
 from nearcast.recover import recover
@@ -123,7 +123,7 @@ class Live:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until `stop`; what is waiting then is worked first."""
+        """Work until `stop`; what is waiting then is worked first. Raises `StoreBrokenError`."""
         self._checkpoint_ms = self._now()
         while not (self._stop and not self._queue):
             await self._until_due()
@@ -174,7 +174,7 @@ class Live:
             effects = self.engine.step(inputs, now_ms)
         commit = Commit(
             self.seq + 1, now_ms, encode_frame(now_ms, inputs), effects.decisions, effects.deliveries, effects.endings,
-            effects.resent, effects.erased, _edited(effects),
+            effects.resent, tuple(effects.erased), _edited(effects), effects.erased,
         )  # fmt: skip
         try:
             with self.metrics.commit_timer():
@@ -190,11 +190,10 @@ class Live:
 
     def _send(self, effects: Effects) -> None:
         """What was committed may leave; what an edit or an erasure stopped may not."""
-        stopped = [e.key for e in effects.endings if e.state is DeliveryState.CANCELLED]
+        stopped = {e.key for e in effects.endings if e.state is DeliveryState.CANCELLED}
         if stopped:
             self.dispatcher.cancel(*stopped)
-        if effects.deliveries:
-            self.dispatcher.add(*effects.deliveries)
+        self.dispatcher.add(*(d for d in effects.deliveries if d.key not in stopped))
 
     async def _answer(self, taken: list[Waiting], effects: Effects) -> None:
         accepted = [n for c in effects.counted for n in c.accepted.tolist()]
@@ -265,6 +264,8 @@ class Live:
                 back.seq + 1, now_ms, encode_frame(now_ms, ()), effects.decisions, effects.deliveries, effects.endings
             )
             await self.written(self.store.commit, commit)
+        except StoreBrokenError:
+            raise
         except StoreError:
             return False
         self.engine, self.seq = back.engine, back.seq + 1

@@ -18,8 +18,8 @@ class ReplayOptions:
 
     `files` are recordings in the order given; with `from_store` the site's own store is replayed, and `files` is empty.
     `device` names the device of files that name none. `users` is a JSONL file of users, taken in before the first ping.
-    `assume_consent` takes missing consent as given. `sort` works everything in order of time. `as_json` prints one object
-    and nothing else. `decisions` and `transitions` are files to write, one JSON line each.
+    `assume_consent` takes missing consent as given. `sort` works everything in order of time. `as_json` prints one
+    object and nothing else. `decisions` and `transitions` are files to write, one JSON line each.
     """
 
     files: tuple[Path, ...] = ()

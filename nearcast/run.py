@@ -28,12 +28,18 @@ if TYPE_CHECKING:
     from nearcast.replay_options import RunOptions
 
 
+#: How long a thread may keep the interpreter from another that waits for it. The commit runs beside a busy event
+#: loop: with Python's 5 ms each commit waited for most of that.
+SWITCH_S = 0.0005
+
+
 def run(path: Path, options: RunOptions) -> int:
     """Run a site until it is told to stop. Returns the exit code."""
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
     ready_kernels()
+    sys.setswitchinterval(SWITCH_S)
     around = Surroundings(
         clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=parse_listen(options.listen)
     )

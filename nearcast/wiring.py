@@ -86,7 +86,7 @@ class Process:
         await asyncio.gather(*self._beside, return_exceptions=True)
         await self.live.dispatcher.stop(GRACE_S)
         self.live.stop()
-        await self._loop
+        await asyncio.wait([self._loop])
         await self.live.close()
         self.store.close()
 

@@ -166,7 +166,7 @@ def test_erasing_a_user_forgets_everything_and_tells_no_transition() -> None:
     play.fix(0, 0, user="u-1")
     told = len(play.told)
     effects = play.step([Erased("u-1")])
-    assert effects.erased == ["u-1"]
+    assert effects.erased == {"u-1": ["d-1"]}
     assert len(play.told) == told
     assert "u-1" not in play.engine.people.users
     assert play.engine.people.open == {}
