@@ -1,4 +1,4 @@
-"""The metrics: their names, that they exist from the start, that they do not grow with devices, that the docs tell them."""
+"""The metrics: their names, that they exist from the start, never grow with devices, and are told in the docs."""
 
 from __future__ import annotations
 
