@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geo.mistake import did_you_mean
-from rules.facts import Kind
-from rules.model import TRANSITIONS
+from rules.check_texts import PlaceWords, check_rule_texts, check_text
 from rules.units import format_duration
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from rules.place import Place, PlaceRef
     from rules.reader import Node
     from rules.shapes import Desk
-    from rules.texts import Field, Template
+    from rules.texts import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def check(
         _asks_consent(desk, draft.node)
         _cap_tags(desk, draft.node, known.rule_tags)
         if draft.rule is not None:
-            _fields(desk, draft, draft.rule, templates, places)
+            check_rule_texts(desk, draft.node, draft.rule, templates, known.words)
 
 
 class _Known:
@@ -72,6 +71,8 @@ class _Known:
             "rule": {_text(draft.node, "id") for draft in drafts},
         }
         self.rule_tags = {tag for draft in drafts for tag in _tags(draft.node)}
+        self.words = PlaceWords(places)
+        self.hints_left = _HINTS_MAX
         self.keep_ms = keep_ms
 
     def look_up(self, desk: Desk, kind: str, node: Node, value: Any) -> None:
@@ -82,6 +83,8 @@ class _Known:
                 wanted = getattr(ref, how)
                 if wanted is not None:
                     self._must_exist(desk, node.get(how) or node, how, wanted, _PLACE_WORDS[how])
+        elif kind == "text":
+            check_text(desk, node, value, self.words)
         elif kind == "place id":
             self._must_exist(desk, node, "id", value, _PLACE_WORDS["id"])
         elif kind == "channel":
@@ -98,10 +101,16 @@ class _Known:
             )
 
     def _must_exist(self, desk: Desk, node: Node, kind: str, wanted: str, what: str) -> None:
-        if wanted not in self.names[kind]:
-            desk.wrong(node, what, did_you_mean(wanted, self.names[kind]), got=wanted)
+        names = self.names[kind]
+        if wanted in names:
+            return
+        # A near name costs a look at each name: with a file of places gone, that would be rules times places.
+        self.hints_left -= len(names)
+        desk.wrong(node, what, did_you_mean(wanted, names) if self.hints_left > 0 else "", got=wanted)
 
 
+#: How many names are looked at, over all mistakes, to find the ones that were meant.
+_HINTS_MAX = 1_000_000
 _PLACE_WORDS = {
     "id": "is the id of no place",
     "tag": "is a tag of no place",
@@ -154,58 +163,3 @@ def _cap_tags(desk: Desk, node: Node, known: Collection[str]) -> None:
         tag = cap.get("tag")
         if _text(cap, "scope") == "tag" and tag is not None and tag.is_scalar and tag.text and tag.text not in known:
             desk.wrong(tag, "is a tag of no rule, so nothing would count", did_you_mean(tag.text, known), got=tag.text)
-
-
-def _fields(
-    desk: Desk, draft: Draft, rule: Rule, templates: Mapping[str, Template | None], places: Sequence[Place]
-) -> None:
-    """Fields that can never have a value in this rule: an event's without an event, free data that no place has."""
-    near = _places_of(rule, places)
-    happens = any(trigger.kind is Kind.EVENT for trigger in rule.triggers)
-    actions = draft.node.get("actions")
-    for action, node in zip(rule.actions, actions.value if actions is not None else (), strict=True):
-        body = node.get(action.channel)
-        template = templates.get(action.template) if action.template else action.own
-        texts: list[tuple[str, Iterable[Field]]] = [
-            ("template" if action.template else "body", template.fields if template else ())
-        ]
-        texts.append(("collapse_key", action.collapse_key.fields if action.collapse_key else ()))
-        texts.append(
-            ("data", [f for t in action.data.values() if not isinstance(t, bool | int | float) for f in t.fields])
-        )
-        for key, fields in texts:
-            at = body.get(key) or body
-            for wanted in dict.fromkeys(fields):
-                if wanted.root == "event" and not happens:
-                    desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
-                elif wanted.root == "place" and wanted.data and near and not _some_has(near, wanted):
-                    mend = did_you_mean(f"place.{_head(wanted)}", _place_words(near))
-                    desk.wrong(at, f"uses `{{{wanted}}}`, which no place of the rule has", mend)
-
-
-def _places_of(rule: Rule, places: Sequence[Place]) -> list[Place]:
-    """The places at which a rule's occasions can be."""
-    found = [
-        place
-        for place in places
-        if any(
-            trigger.meets(place)
-            if trigger.kind in TRANSITIONS
-            else trigger.inside is not None and trigger.inside.covers(place)
-            for trigger in rule.triggers
-        )
-    ]
-    return found or list(places)
-
-
-def _head(wanted: Field) -> str:
-    return wanted.name.partition(".")[0]
-
-
-def _some_has(places: Iterable[Place], wanted: Field) -> bool:
-    return any(wanted.name in place.data or _head(wanted) in place.data for place in places)
-
-
-def _place_words(places: Iterable[Place]) -> set[str]:
-    own = {"place.id", "place.name", "place.group"}
-    return own | {f"place.{key}" for place in places for key in place.data}

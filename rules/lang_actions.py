@@ -38,10 +38,12 @@ class Rendered(Shape[Text]):
         if source is None:
             return None
         try:
-            return Text.of(source)
+            text = Text.of(source)
         except TextError as error:
             desk.wrong(node, error.what, error.mend, got=error.got)
             return None
+        desk.note("text", node, text)
+        return text
 
     def schema(self) -> Json:
         return self.text.schema()

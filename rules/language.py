@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rules.reader import Node
     from rules.shapes import Desk, Json, Record
 
+#: Limits look back no farther: what is older may be forgotten.
+LOOK_BACK_MS = 366 * DAY_MS
 STATES = ("draft", "test", "live", "paused")
 
 
@@ -140,7 +142,7 @@ _COOLDOWN: Fields[Cooldown] = Fields(
     "a cooldown",
     {
         "per": Key(Word("user-place", "user"), "per user and place (default), or per user"),
-        "of": Key(Duration("6d", least=1000), "for how long, from the decision", required=True),
+        "of": Key(Duration("6d", least=1000, most=LOOK_BACK_MS), "for how long, from the decision", required=True),
     },
     lambda record: Cooldown(record.get("per", "user-place"), record.get("of")),
 )
@@ -157,7 +159,7 @@ def _cap(record: Record) -> Cap:
     return Cap(record.node.path, scope, record.get("max", 1), per, record.get("tag"), record.get("timezone", "user"))
 
 
-_PER = WordOr(Duration("7d", least=1000), "day", "week", "month")
+_PER = WordOr(Duration("7d", least=1000, most=LOOK_BACK_MS), "day", "week", "month")
 _CAP: Fields[Cap] = Fields(
     "a cap",
     {

@@ -135,7 +135,7 @@ class _Builder:
         self.nodes = 0
 
     def wrong(self, line: int, column: int, what: str, got: str | None = None, mend: str = "") -> None:
-        self.mistakes.append(Mistake(self.file, line, column, what, got, mend))
+        self.mistakes.append(Mistake(self.file, line, column, what, None if got is None else one_line(got), mend))
 
     def take(self, event: Event) -> None:
         if isinstance(event, DocumentStartEvent):
@@ -267,6 +267,16 @@ def _readable(mistakes: list[Mistake]) -> list[Mistake]:
     first = mistakes[MISTAKES_MAX]
     more = f"{len(mistakes) - MISTAKES_MAX} more mistakes in this file are not shown"
     return [*mistakes[:MISTAKES_MAX], Mistake(first.file, first.line, first.column, more, None, "mend these first")]
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """A text from a file as a message may show it: on one line, without control characters, not too long.
+
+    >>> one_line("a\\nb\\x1b[31m")
+    'a b [31m'
+    """
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return "".join(c if c.isprintable() else " " for c in cut)
 
 
 def _decode(text: str | bytes, builder: _Builder) -> str | None:

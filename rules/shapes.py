@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from geo.mistake import Mistake, did_you_mean
+from rules.reader import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +38,10 @@ class Desk:
         # Where nothing is written, the parser's position is that of what comes after.
         at_key = key or (node.value is None and not node.text)
         line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)
-        path = node.path
-        self.mistakes.append(Mistake(node.file, line, column, f"`{path}` {what}" if path else what, got, mend))
+        path = one_line(node.path)
+        what = one_line(f"`{path}` {what}" if path else what, 600)
+        shown = None if got is None else one_line(got)
+        self.mistakes.append(Mistake(node.file, line, column, what, shown, one_line(mend, 600)))
 
     def needs(self, node: Node, what: str, mend: str = "") -> None:
         """Note that something else was needed here."""

@@ -124,7 +124,7 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
         ),
         (
             "ja: {body: '{place.nmae}'}",
-            "rules/a.yaml:21:22: `actions[0].push.template` uses `{place.nmae}`, which no place of the rule has, "
+            "templates/timesale.yaml:1:12: `ja.body` uses `{place.nmae}`, which no place has, "
             "did you mean `place.name`?",
         ),
         (
@@ -153,6 +153,45 @@ def test_two_templates_of_one_name_are_a_mistake() -> None:
 def test_a_norwegian_template_is_norwegian() -> None:
     rules = rule_set(RULE, templates={"templates/timesale.yaml": b"no: {body: hei}\nyes-NO: {body: ja}\n"})
     assert list(rules.templates["timesale"].words) == ["no", "yes-NO"]
+
+
+def test_free_data_that_other_places_have_is_told_at_the_rule() -> None:
+    other = Place("other", PlaceKind.FENCE, data={"aisle": 3})
+    files = {"templates/timesale.yaml": b"ja: {body: '{place.aisle}'}"}
+    assert lines(RULE, templates=files, places=(*PLACES, other)) == [
+        "rules/a.yaml:21:22: `actions[0].push.template` uses `{place.aisle}`, which no place of the rule has, "
+        "did you mean `place.walk`?"
+    ]
+    assert (
+        lines(
+            rule_of("", trigger="{event: entered}")
+            + "---\n"
+            + RULE.replace("place: {id: shinjuku}", "place: {id: other}"),
+            templates=files,
+            places=(*PLACES, other),
+        )
+        == []
+    )
+
+
+def test_a_message_stays_on_one_line_whatever_the_file_holds() -> None:
+    (line,) = lines(rule_of('"a\\nb\\e[31m": 1\n'))
+    assert line.startswith("rules/a.yaml:6:1: `a b [31m` is not a known key")
+    (line,) = lines(rule_of("x" * 5000 + ": 1\n"))
+    assert len(line) < 600
+    (line,) = lines(rule_of('priority: "a\\r\\u2028b"\n'))
+    assert line == "rules/a.yaml:6:11: `priority` needs a whole number, got `a  b`"
+
+
+def test_many_unknown_places_are_told_in_time() -> None:
+    places = [Place(f"fence-{i}", PlaceKind.FENCE) for i in range(20_000)]
+    file = "---\n".join(
+        rule_of("", trigger=f"{{event: entered, place: {{id: gone-{i}}}}}").replace("id: r", f"id: r-{i}")
+        for i in range(300)
+    )
+    found = lines(file, places=places)
+    assert len(found) == 300
+    assert all("is the id of no place" in line for line in found)
 
 
 def test_free_data_that_only_some_places_of_a_tag_have_is_good() -> None:

@@ -1,0 +1,100 @@
+"""Fields of texts that can never have a value: free data that no place has, an event's data without an event.
+
+Owns those mistakes. Must not know how texts are cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geo.mistake import did_you_mean
+from rules.facts import Kind
+from rules.texts import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from rules.model import Action, Rule
+    from rules.place import Place, PlaceRef
+    from rules.reader import Node
+    from rules.shapes import Desk
+    from rules.texts import Field, Template
+
+_OWN = ("place.id", "place.name", "place.group")
+
+
+class PlaceWords:
+    """Which free data the places have: of all of them, and of those that a rule points at."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.all = frozenset(word for place in places for word in place.data)
+        self._of: dict[tuple[str, str], set[str]] = {}
+        for place in places:
+            names = [("id", place.id), *(("tag", tag) for tag in place.tags)]
+            for name in names if place.group is None else [*names, ("group", place.group)]:
+                self._of.setdefault(name, set()).update(place.data)
+
+    def of(self, rule: Rule) -> Collection[str]:
+        """The data of the places at which a rule's occasions can be; of all where it names none."""
+        refs = [ref for trigger in rule.triggers for ref in (trigger.place, trigger.inside) if ref is not None]
+        if not refs or any(t.place is None and t.kind is not Kind.TIMER for t in rule.triggers):
+            return self.all
+        return set().union(*(self._of.get(_name(ref), ()) for ref in refs))
+
+
+def _name(ref: PlaceRef) -> tuple[str, str]:
+    if ref.id is not None:
+        return "id", ref.id
+    return ("tag", ref.tag) if ref.tag is not None else ("group", ref.group or "")
+
+
+def check_text(desk: Desk, node: Node, text: Text, words: PlaceWords) -> None:
+    """Note the fields of a text that no place at all can fill."""
+    if words.all:
+        for wanted in dict.fromkeys(text.fields):
+            if not _among(words.all, wanted):
+                _no_such_data(desk, node, wanted, words.all, "no place has")
+
+
+def check_rule_texts(
+    desk: Desk, node: Node, rule: Rule, templates: Mapping[str, Template | None], words: PlaceWords
+) -> None:
+    """Note the fields that this rule cannot fill, whatever others can. `node` is the rule's document."""
+    happens = any(trigger.kind is Kind.EVENT for trigger in rule.triggers)
+    near: Collection[str] | None = None
+    actions = node.get("actions")
+    for action, entry in zip(rule.actions, actions.value if actions is not None else (), strict=True):
+        body = entry.value[action.channel]
+        for key, wanted in dict.fromkeys(_fields(action, templates)):
+            at = body.get(key) or body
+            if wanted.root == "event" and not happens:
+                desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
+            elif wanted.root == "place" and wanted.data and _among(words.all, wanted):
+                near = words.of(rule) if near is None else near
+                if not _among(near, wanted):
+                    _no_such_data(desk, at, wanted, near, "no place of the rule has")
+
+
+def _fields(action: Action, templates: Mapping[str, Template | None]) -> Iterator[tuple[str, Field]]:
+    """Every field that an action uses, with the key of the action under which it does."""
+    template = templates.get(action.template) if action.template else action.own
+    for wanted in template.fields if template else ():
+        yield "template" if action.template else "body", wanted
+    for wanted in action.collapse_key.fields if action.collapse_key else ():
+        yield "collapse_key", wanted
+    for text in action.data.values():
+        for wanted in text.fields if isinstance(text, Text) else ():
+            yield "data", wanted
+
+
+def _among(words: Collection[str], wanted: Field) -> bool:
+    """False if a field is free data of a place, and is not among these words."""
+    if wanted.root != "place" or not wanted.data:
+        return True
+    return wanted.name in words or wanted.name.partition(".")[0] in words
+
+
+def _no_such_data(desk: Desk, node: Node, wanted: Field, words: Iterable[str], what: str) -> None:
+    known = [*_OWN, *(f"place.{word}" for word in words)]
+    mend = did_you_mean(f"place.{wanted.name.partition('.')[0]}", known)
+    desk.wrong(node, f"uses `{{{wanted}}}`, which {what}", mend)
