@@ -6,6 +6,7 @@ Must not know users' facts or rules: `engine/judge.py` does. Instants are epoch 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from engine.crossing import GAP_MS, crossed
 from engine.devices import FAR, NEVER, Devices
-from engine.fast import AGAIN, DUPLICATE, LATE, SLOW, sift
+from engine.fast import AGAIN, DONE, DUPLICATE, LATE, SLOW, sift
 from engine.ids import episode_id
 from engine.presence import Change, Fix, Presence
 from engine.wire import NONE
@@ -98,15 +99,16 @@ class Sense:
         rows = _Rows(batch, self.devices, now_ms)
         offsets, fences = self.view.index.match(rows.lat, rows.lng)
         self._sift(rows, offsets, fences)
-        request = np.repeat(np.arange(len(batch.borders)), np.diff(np.array([0, *batch.borders])))
+        borders = batch.borders
         told: list[Transition | Moved] = []
         for i in np.nonzero(rows.code == SLOW)[0].tolist():
             found = fences[offsets[i] : offsets[i + 1]].tolist()
-            rows.code[i] = self._work(rows, i, found, first_request + int(request[i]), told)
+            rows.code[i] = self._work(rows, i, found, first_request + bisect_right(borders, i), told)
         for i in np.nonzero(rows.code == AGAIN)[0].tolist():
             self._schedule(int(rows.device[i]))
+            rows.code[i] = DONE
         told.sort(key=order_of)
-        return told, _count(rows.code, request, len(batch.borders))
+        return told, _count(rows.code, borders)
 
     def _sift(self, rows: _Rows, offsets: Array, fences: Array) -> None:
         columns, pool = self.devices.columns, self.devices.pool
@@ -150,7 +152,7 @@ class Sense:
             columns["recv_ms"][slot] = now_ms
         self.tell(presence, slot, request, now_ms, told)
         self.put(slot, presence)
-        return 0
+        return DONE
 
     def _cross(self, presence: Presence, slot: int, fix: Fix) -> None:
         columns = self.devices.columns
@@ -359,20 +361,28 @@ class _Rows:
 
 def _renumber(column: Array, strings: list[str], number: Any) -> Array:
     """From numbers of the batch's table to the engine's own; `NONE` stays."""
+    known = {at: NONE if at == NONE else number(strings[at]) for at in dict.fromkeys(column.tolist())}
+    if len(known) == 1:
+        return np.full(column.size, next(iter(known.values())), np.int32)
     table = np.full(len(strings) + 1, NONE, np.int32)
-    for at in np.unique(column).tolist():
-        if at != NONE:
-            table[at] = number(strings[at])
+    table[list(known)] = list(known.values())
     return table[column]
 
 
-def _count(code: Array, request: Array, requests: int) -> Counted:
-    def each(*codes: int) -> Array:
-        return np.bincount(request[np.isin(code, codes)], minlength=requests)
+def _count(code: Array, borders: list[int]) -> Counted:
+    ends = np.array([0, *borders])
 
-    duplicate = each(DUPLICATE)
-    return Counted(np.bincount(request, minlength=requests) - duplicate, duplicate, each(LATE))
+    def each(what: Array) -> Array:
+        return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])
 
+    rows = np.diff(ends)
+    if not code.any():
+        return Counted(rows, np.zeros_like(rows), np.zeros_like(rows))
+    duplicate = each(code == DUPLICATE)
+    return Counted(rows - duplicate, duplicate, each(code == LATE))
+
+
+_ZERO = np.zeros(1, np.int64)
 
 #: At one instant a dwell is told before the exit that ends its stay, and an exit before an enter.
 _RANK = {Kind.DWELLED: 1, Kind.EXITED: 2, Kind.ENTERED: 3, Kind.CROSSED: 4}
