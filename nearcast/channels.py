@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from connectors import sink_console, sink_file
 from connectors.sink_console import ConsoleChannel
@@ -37,6 +38,8 @@ def make_channels(
 ) -> Channels:
     """Make the channels that the settings name; their environment variables are filled in already."""
 
+    zone = ZoneInfo(settings.timezone)
+
     def make(channel: ChannelSettings) -> Channel:
         match channel:
             case WebhookSettings():
@@ -50,13 +53,13 @@ def make_channels(
             case FileSettings():
                 return FileChannel(folder / channel.path, clock=clock)
             case ConsoleSettings():
-                return ConsoleChannel(show, clock=clock, colour=colour)
+                return ConsoleChannel(show, clock=clock, colour=colour, zone=zone)
 
     configured = settings.channels
     return Channels(
         by_name={name: make(channel) for name, channel in configured.items()},
         concurrency={name: _concurrency(channel) for name, channel in configured.items()},
-        others=None if configured else ConsoleChannel(show, clock=clock, colour=colour),
+        others=None if configured else ConsoleChannel(show, clock=clock, colour=colour, zone=zone),
     )
 
 

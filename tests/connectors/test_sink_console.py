@@ -16,7 +16,7 @@ def test_a_message_is_shown_with_who_what_and_where() -> None:
     shown: list[str] = []
     channel = ConsoleChannel(shown.append, clock=SetClock(), colour=False)
     assert asyncio.run(channel.attempt(delivery(), 1)) == Attempt(AttemptResult.OK, handed_ms=T0)
-    assert shown == ["08:00:00 push → u-7 at Shinjuku: Sale · Until six (timesale)"]
+    assert shown == ["08:00:00 push → u-7 at Shinjuku: Sale · Until six (entered, timesale)"]
 
 
 def test_colours_change_nothing_but_the_colours() -> None:
@@ -31,11 +31,11 @@ def test_colours_change_nothing_but_the_colours() -> None:
 def test_without_a_place_there_is_no_where() -> None:
     bought = decision(occasion=Occasion(Kind.EVENT, "o", T0, "u-7", event_type="purchase"))
     assert console_line(delivery_body("k", bought, message()), colour=False) == (
-        "08:00:00 push → u-7: Sale · Until six (timesale)"
+        "08:00:00 push → u-7: Sale · Until six (purchase, timesale)"
     )
 
 
 def test_a_text_cannot_steer_the_terminal() -> None:
     wicked = replace(message(), title="a\x1b[2Jb\nc", body="\x9b31m\u2028d")
     line = console_line(delivery_body("k", decision(), wicked), colour=False)
-    assert line == "08:00:00 push → u-7 at Shinjuku: a [2Jb c ·  31m d (timesale)"
+    assert line == "08:00:00 push → u-7 at Shinjuku: a [2Jb c ·  31m d (entered, timesale)"
