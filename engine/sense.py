@@ -268,18 +268,18 @@ class Sense:
         """When the next device timer may be due, by the machine's clock; None when none runs."""
         return self._heap[0][0] if self._heap else None
 
-    def fire(self, now_ms: int) -> list[Transition | Moved]:
-        """Fire the device timers due by `now_ms`."""
+    def fire(self, until_ms: int, now_ms: int) -> list[Transition | Moved]:
+        """Fire the device timers due by `until_ms`, as told at `now_ms`."""
         told: list[Transition | Moved] = []
         columns = self.devices.columns
-        while self._heap and self._heap[0][0] <= now_ms:
+        while self._heap and self._heap[0][0] <= until_ms:
             due_ms, slot = heappop(self._heap)
             if self._pushed.get(slot) != due_ms:
                 continue
             del self._pushed[slot]
-            if self._due_ms(slot) <= now_ms:
+            if self._due_ms(slot) <= until_ms:
                 presence = self.take(slot)
-                presence.on_clock(presence.clock_ms + now_ms - int(columns["recv_ms"][slot]))
+                presence.on_clock(presence.clock_ms + until_ms - int(columns["recv_ms"][slot]))
                 self.tell(presence, slot, NO_REQUEST, now_ms, told)
                 self.put(slot, presence)
             else:

@@ -112,11 +112,11 @@ class Engine:
             instant_ms = self.timers.next_due_ms()
             if instant_ms is None or instant_ms > now_ms:
                 break
-            happenings.append(Told(self.sense.fire(instant_ms)))
+            happenings.append(Told(self.sense.fire(instant_ms, now_ms)))
             rang = self.timers.ring(self.sense, now_ms)
             if rang is not None:
                 happenings.append(rang)
-        happenings.append(Told(self.sense.fire(now_ms)))
+        happenings.append(Told(self.sense.fire(now_ms, now_ms)))
         return happenings
 
     def _sense(self, item: Input, now_ms: int, effects: Effects) -> Happening:
