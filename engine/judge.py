@@ -92,11 +92,13 @@ class Judge:
 
     def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:
         """Judge a timer's instant, for each user it concerns: those inside, or everybody."""
-        everybody = ((name, None, None) for name in sorted(self.people.users))
-        for name, device, place in rang.inside if rang.inside is not None else everybody:
+        concerned = {name: (device, place) for name, device, place in rang.inside}
+        if rang.everybody:
+            concerned = dict.fromkeys(self.people.users, (None, None)) | concerned
+        for name, (device, place) in sorted(concerned.items(), key=lambda item: item[0]):
             occasion = Occasion(
                 Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, device, place,
-                timer_rule=rang.rule.id, timer_index=rang.index,
+                timer_rule=rang.rule.id, timer_index=rang.trigger.index,
             )  # fmt: skip
             self._decide(rang.rule, rang.trigger, occasion, now_ms, NO_REQUEST, None, judged)
 

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from rules.windows import next_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.sense import Sense
     from engine.site import Site
     from rules.model import Rule, Trigger
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rang:
-    """A timer's instant. `inside` has (user, device, place entered last) of each concerned, None: everybody."""
+    """A timer's instant. `inside` has (user, device, place entered last) of each who is where the rule's timers look.
+
+    With `everybody`, all other users are concerned too. `trigger` is the first of those that ring.
+    """
 
     rule: Rule
     trigger: Trigger
-    index: int
     time_ms: int
-    inside: tuple[tuple[str, str | None, Place | None], ...] | None
+    everybody: bool
+    inside: tuple[tuple[str, str | None, Place | None], ...]
 
 
 @dataclass(slots=True)
@@ -55,36 +60,46 @@ class Timers:
         return self._queue[0][0] if self._queue else None
 
     def ring(self, sense: Sense, now_ms: int) -> Rang | None:
-        """The next instant due by `now_ms` with those concerned; None when there is none left."""
+        """The next instant of a rule due by `now_ms` with those concerned; None when there is none left.
+
+        All triggers and time zones of a rule that meet at one instant ring as one.
+        """
         while self._queue and self._queue[0][0] <= now_ms:
-            time_ms, rule_id, index, zone = heappop(self._queue)
-            rule, trigger = self._by_id[rule_id, index]
-            heappush(self._queue, (_next(trigger, time_ms, ZoneInfo(zone)), rule_id, index, zone))
+            time_ms, rule_id = self._queue[0][:2]
+            ringing = []
+            while self._queue and self._queue[0][:2] == (time_ms, rule_id):
+                _, _, index, zone = heappop(self._queue)
+                rule, trigger = self._by_id[rule_id, index]
+                ringing.append((trigger, zone))
+                heappush(self._queue, (_next(trigger, time_ms, ZoneInfo(zone)), rule_id, index, zone))
             if now_ms - time_ms > rule.max_event_age_ms:
                 continue
-            inside = None if trigger.inside is None else self._inside(sense, trigger, time_ms, zone)
-            return Rang(rule, trigger, index, time_ms, inside)
+            everybody = any(trigger.inside is None for trigger, _ in ringing)
+            return Rang(rule, ringing[0][0], time_ms, everybody, self._inside(sense, ringing, time_ms))
         return None
 
     def _inside(
-        self, sense: Sense, trigger: Trigger, time_ms: int, zone: str
+        self, sense: Sense, ringing: Sequence[tuple[Trigger, str]], time_ms: int
     ) -> tuple[tuple[str, str | None, Place | None], ...]:
-        """Who is in a place that the timer watches in this zone, each once, with the place entered last."""
-        watched = {
-            n: p
-            for n, p in enumerate(sense.view.places)
-            if trigger.inside is not None and trigger.inside.covers(p) and self._rings_in(trigger, p, zone)
-        }
-        seen_ms = time_ms - trigger.seen_within_ms if trigger.seen_within_ms is not None else None
+        """Who is in a place that one of the triggers watches, each once, with the place entered last."""
         clock = sense.devices.columns["clock_ms"]
         latest: dict[str, tuple[int, str, str, Place]] = {}
-        for slot, number, entered_ms in sense.present(tuple(watched)):
-            if entered_ms > time_ms or (seen_ms is not None and int(clock[slot]) < seen_ms):
+        for trigger, zone in ringing:
+            if trigger.inside is None:
                 continue
-            user, place = sense.devices.user_of(slot), watched[number]
-            entry = (entered_ms, place.id, sense.devices.names[slot], place)
-            if user not in latest or entry[:3] > latest[user][:3]:
-                latest[user] = entry
+            watched = {
+                n: p
+                for n, p in enumerate(sense.view.places)
+                if trigger.inside.covers(p) and self._rings_in(trigger, p, zone)
+            }
+            seen_ms = time_ms - trigger.seen_within_ms if trigger.seen_within_ms is not None else None
+            for slot, number, entered_ms in sense.present(tuple(watched)):
+                if entered_ms > time_ms or (seen_ms is not None and int(clock[slot]) < seen_ms):
+                    continue
+                user, place = sense.devices.user_of(slot), watched[number]
+                entry = (entered_ms, place.id, sense.devices.names[slot], place)
+                if user not in latest or entry[:3] > latest[user][:3]:
+                    latest[user] = entry
         return tuple((user, entry[2], entry[3]) for user, entry in sorted(latest.items()))
 
     def _rings_in(self, trigger: Trigger, place: Place, zone: str) -> bool:

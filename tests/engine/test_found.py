@@ -1,0 +1,121 @@
+"""Bugs that the simulation found, each as the smallest journey that shows it, with its story."""
+
+from __future__ import annotations
+
+from engine.wire import Happened, UserChanged
+from tests.world import T0, Stage, circle, files_of, site_of
+
+INSTANT = "detection: {preset: instant}\n"
+BEACON = "ibeacon:f7826da6-4fa2-4e98-8024-bc5b71e0893e:17:4"
+ZONE = f'[{{id: floor, beacons: ["{BEACON}"], exit_after: 30s}}]'
+
+
+def rule(name: str, trigger: str, more: str = "") -> str:
+    return f"""
+id: {name}
+state: live
+trigger: {trigger}
+audience: {{all: [{{consent: m}}]}}
+actions: [{{push: {{template: hello}}}}]
+{more}
+"""
+
+
+def stage(*fences: dict[str, object], rules: str = "", beacons: str = "", settings: str = INSTANT) -> Stage:
+    return Stage(site_of(files_of(fences or (circle("shop"),), rules=rules, beacons=beacons, settings=settings)))
+
+
+def decided(play: Stage) -> list[tuple[str, str, str | None, str]]:
+    """(rule, kind, place, reason) of every decision so far."""
+    found = [d for effects in play.effects for d in effects.decisions]
+    return [
+        (d.rule, d.occasion.kind_name, None if d.occasion.place is None else d.occasion.place.id, d.reason.value)
+        for d in found
+    ]
+
+
+def hear(play: Stage, *seconds: float, device: str = "d-1", **more: object) -> None:
+    """Strong sightings of the beacon, each in a request of its own."""
+    for second in seconds:
+        time_ms = T0 + round(second * 1000)
+        play.post({"device": device, "time": time_ms, "beacon": BEACON, "rssi": -60, **more}, now_ms=play.now_ms)
+
+
+def test_a_rule_of_which_two_triggers_fit_decides_once() -> None:
+    # It decided once for each trigger: two decisions under one key, the second a `cooldown` by the first.
+    both = "{any: [{event: entered, place: {id: shop}}, {event: entered, place: {tag: food}}]}"
+    play = stage(circle("shop", tags=["food"]), rules=rule("r", both))
+    play.fix(0, 0)
+    assert decided(play) == [("r", "entered", "shop", "consent")]
+
+
+def test_a_place_that_moves_off_and_loses_its_tag_is_judged_as_it_is_now_and_later_too() -> None:
+    # The exit was judged by the place as it had been, and the rules found for that were then kept under its id:
+    # every later exit was judged by tags that the place no longer had, until the next start.
+    rules = rule("r", "{event: exited, place: {tag: food}}")
+    other = circle("other", east_m=9000, tags=["food"])
+    play = stage(other, circle("shop", tags=["food"]), rules=rules)
+    play.fix(0, 0)
+    play.edit(files_of([other, circle("shop", east_m=900)], rules=rules, settings=INSTANT), 10)
+    play.fix(20, 900)
+    play.fix(30, 0)
+    assert [k for k, *_ in play.story()] == ["entered", "exited", "entered", "exited"]
+    assert decided(play) == []
+
+
+def test_a_device_in_a_zone_alone_takes_its_presence_along_to_the_next_user() -> None:
+    # A fix that changed nothing took the fast way, and that told nobody of the new user.
+    play = stage(beacons=ZONE)
+    hear(play, 0, 1)
+    play.fix(2, 5000, user="u-1")
+    play.fix(3, 5000, user="u-2")
+    users = play.engine.people.users
+    assert {name: user.inside for name, user in users.items() if user.inside} == {"u-2": {"floor": [1, T0 + 1000]}}
+
+
+def test_the_newest_ping_names_the_user_even_if_an_older_sighting_comes_after_it() -> None:
+    # Sightings are late by beacon, so an old one of a beacon not yet heard is worked; it also named the user.
+    play = stage(beacons=ZONE)
+    play.fix(100, 0, user="new")
+    hear(play, 50, user="old")
+    play.fix(110, 500)
+    assert [t.user for t in play.told] == ["new", "new"]
+
+
+def test_the_newest_ping_names_the_user_even_if_an_older_fix_comes_after_it() -> None:
+    play = stage(beacons=ZONE)
+    hear(play, 100, user="new")
+    play.fix(50, 500, user="old")
+    hear(play, 101)
+    assert [t.user for t in play.told] == ["new"]
+
+
+def test_what_happened_while_the_process_was_down_is_decided_now_and_not_at_a_rules_timer_in_between() -> None:
+    # Device timers due before a rule's instant were decided as of that instant: nothing was ever stale then.
+    rules = rule("left", "{event: exited, place: {id: shop}}") + "---" + rule("clock", '{event: timer, at: "17:40", timezone: Asia/Tokyo, inside: {id: far}}')
+    play = stage(circle("shop"), circle("far", east_m=9000), rules=rules)
+    play.step([UserChanged("d-1", consent={"m": True})])
+    play.fix(0, 0)
+    play.wait(7200)
+    assert play.story()[1:] == [("exited", "shop", 1800.0, "silent")]
+    assert decided(play) == [("left", "exited", "shop", "stale")]
+
+
+def test_a_rule_with_two_timers_at_one_instant_decides_once_for_each_user() -> None:
+    # Each trigger, and each time zone of its places, rang for itself: one key, two decisions.
+    two = '{any: [{event: timer, at: "18:00", inside: {id: shop}}, {event: timer, at: "18:00", inside: {id: wide}}]}'
+    play = stage(circle("shop"), circle("wide", radius_m=300, timezone="Asia/Seoul"), rules=rule("r", two))
+    play.fix(3000, 200)
+    play.fix(3100, 0)
+    play.wait(3600)
+    assert decided(play) == [("r", "timer", "shop", "consent")]
+
+
+def test_a_timer_for_everybody_tells_the_place_of_those_who_are_where_its_other_trigger_looks() -> None:
+    two = '{any: [{event: timer, at: "18:00"}, {event: timer, at: "18:00", inside: {id: shop}}]}'
+    play = stage(rules=rule("r", two, "schedule: {timezone: user}"), settings=INSTANT + "timezone: Asia/Tokyo\n")
+    play.step([Happened("u-1", "e", "seen", T0)])
+    play.fix(3500, 0)
+    play.wait(3600)
+    assert decided(play) == [("r", "timer", "shop", "consent"), ("r", "timer", None, "consent")]
+
