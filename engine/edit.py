@@ -108,7 +108,8 @@ class _Edit:
             fence = self.fence.get(row.fence)
             gone = fence is None or (fence in self.changed and fence not in stays)
             if gone and row.entered_ms is not None:
-                presence.told.append(Change(Kind.EXITED, row.fence, at_ms, "edited", row.entered_ms))
+                left_ms = max(at_ms, row.entered_ms)  # an earlier edit may have begun it ahead of the device's clock
+                presence.told.append(Change(Kind.EXITED, row.fence, left_ms, "edited", row.entered_ms))
             if gone or fence is None or (row.entered_ms is None and fence in self.changed):
                 continue
             if row.entered_ms is not None and not row.waits:

@@ -89,6 +89,8 @@ class Presence:
             if not (detection.instant or not fix.accuracy > detection.max_accuracy_m):
                 continue
             row = self.rows.get(fence)
+            if row is not None and row.entered_ms is not None and fix.time_ms < row.entered_ms:
+                continue  # a sighting or an edit began this stay later: the fix says nothing of it
             if row is None or row.entered_ms is None:
                 self._outside(fence, row, fix, detection, is_in=fence in inside)
             else:
@@ -200,7 +202,8 @@ class Presence:
 
     def _exit(self, row: Row, time_ms: int, cause: str) -> None:
         del self.rows[row.fence]
-        if row.entered_ms is not None:
+        if row.entered_ms is not None:  # an edit may begin a stay ahead of the device's clock, and another shorten silence
+            time_ms = max(time_ms, row.entered_ms)
             self.told.append(Change(Kind.EXITED, row.fence, time_ms, cause, row.entered_ms))
 
     def _enter_zone(self, number: int, time_ms: int) -> None:

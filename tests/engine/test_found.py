@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.wire import Happened, UserChanged
-from tests.world import T0, Stage, circle, files_of, site_of
+from tests.world import T0, Stage, at, circle, files_of, site_of
 
 INSTANT = "detection: {preset: instant}\n"
 BEACON = "ibeacon:f7826da6-4fa2-4e98-8024-bc5b71e0893e:17:4"
@@ -119,3 +119,34 @@ def test_a_timer_for_everybody_tells_the_place_of_those_who_are_where_its_other_
     play.wait(3600)
     assert decided(play) == [("r", "timer", "shop", "consent"), ("r", "timer", None, "consent")]
 
+
+
+def test_a_fix_older_than_the_stay_that_an_edit_began_does_not_end_it_before_it_began() -> None:
+    # The phone was silent when the fence appeared over it; what it uploaded then was older, and out.
+    far = circle("far", east_m=9000)
+    play = stage(far)
+    play.fix(0, 0)
+    play.edit(files_of([far, circle("shop")], settings=INSTANT), 60)
+    lat, lng = at(500)
+    play.post({"device": "d-1", "time": T0 + 30_000, "lat": lat, "lng": lng}, now_ms=T0 + 90_000)
+    assert play.story() == [("entered", "shop", 60.0, "edited")]
+    play.edit(files_of([far], settings=INSTANT), 95)
+    assert play.story()[1:] == [("exited", "shop", 60.0, "edited")]
+
+
+def test_a_fix_older_than_the_sighting_that_began_a_stay_does_not_end_it_before_it_began() -> None:
+    play = stage(beacons=ZONE.replace("exit_after", "inside: shop, exit_after"))
+    hear(play, 100, 101)
+    play.wait(140)
+    play.fix(90, 500)
+    assert play.story()[2:] == [("exited", "floor", 131.0, "timer")]
+
+
+def test_a_silence_that_an_edit_shortened_does_not_end_a_stay_before_it_began() -> None:
+    far = circle("far", east_m=9000)
+    play = stage(far)
+    play.fix(0, 0)
+    play.edit(files_of([far, circle("shop")], settings=INSTANT), 600)
+    play.edit(files_of([far, circle("shop")], settings="detection: {preset: instant, silence: 5m}\n"), 700)
+    play.wait(700)
+    assert play.story() == [("entered", "shop", 600.0, "edited"), ("exited", "shop", 600.0, "silent")]
