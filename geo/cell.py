@@ -42,5 +42,5 @@ def _cells(lattice: FloatArray, lat: FloatArray, lng: FloatArray) -> IntArray:
         face = face_of(x, y, z)
         u, v = to_plane(face, x, y, z)
         i, j = to_cell(lattice[0], lattice[1], lattice[2], lattice[3], u, v)
-        out[k, 0], out[k, 1], out[k, 2] = face, i, j
+        out[k, 0], out[k, 1], out[k, 2] = face, int(i), int(j)
     return out

@@ -19,6 +19,9 @@ from geo.trig import RADIANS, unit_vector
 
 AREA, CIRCLE, CORRIDOR = 0, 1, 2
 
+BLOCK = 32
+"""Edges that follow each other lie close together: so many share one box, and are passed over at once."""
+
 
 class Columns(NamedTuple):
     """The fences, by number.
@@ -27,17 +30,23 @@ class Columns(NamedTuple):
     span: int64[n, 4]: rows of `edges`. [0]:[2] say what is inside an area, [1]:[3] are its border on the ground; they
         differ for areas cut at the antimeridian only, where the cut is no border. A corridor's line is [0]:[2].
     edges: float64[m, 4] of (lng0, lat0, lng1, lat1) in degrees.
+    first_block: int64[n]; boxes: float64[b, 4] of (lng0, lat0, lng1, lat1): box k of a fence holds its BLOCK edges
+        from row span[0] + k BLOCK on.
     size_m: float64[n]: a circle's radius, a corridor's buffer, else 0.
     disc: float64[n, 7]: a circle's lat, lng, its centre as `ecef`, and the squares of `chord_m_bounds`.
     cap: float64[n, 4]: the unit vector and the radius in radians of a cap of H3's sphere that holds the fence.
+    extent: float64[n, 2]: about how much ground the fence covers, and how long its border is; on the unit sphere.
     """
 
     kind: IntArray
     span: IntArray
     edges: FloatArray
+    first_block: IntArray
+    boxes: FloatArray
     size_m: FloatArray
     disc: FloatArray
     cap: FloatArray
+    extent: FloatArray
 
 
 def columns_of(shapes: Sequence[Shape]) -> Columns:
@@ -62,7 +71,19 @@ def columns_of(shapes: Sequence[Shape]) -> Columns:
         row += int(ends[3])
         parts += [cut, plain, rest]
     rows = np.ascontiguousarray(np.concatenate(parts)) if parts else np.empty((0, 4))
-    columns = Columns(kind, span, rows, size_m, disc, np.zeros((n, 4)))
+    blocks = -(-(span[:, 3] - span[:, 0]) // BLOCK)
+    first_block = np.cumsum(blocks) - blocks
+    columns = Columns(
+        kind,
+        span,
+        rows,
+        first_block,
+        np.empty((int(blocks.sum()), 4)),
+        size_m,
+        disc,
+        np.zeros((n, 4)),
+        np.zeros((n, 2)),
+    )
     _fill(columns)
     return columns
 
@@ -101,7 +122,7 @@ def _less(stretches: FloatArray, others: FloatArray) -> list[tuple[float, float]
 
 @kernel
 def _fill(columns: Columns) -> None:
-    """Work out `disc` and `cap`."""
+    """Work out `boxes`, `disc`, `cap` and `extent`."""
     for f in range(columns.kind.shape[0]):
         if columns.kind[f] == CIRCLE:
             lat, lng = columns.disc[f, 0], columns.disc[f, 1]
@@ -109,9 +130,25 @@ def _fill(columns: Columns) -> None:
             low, high = chord_m_bounds(columns.size_m[f])
             columns.disc[f, 5], columns.disc[f, 6] = low * low, high * high
             columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2] = unit_vector(lat, lng)
-            columns.cap[f, 3] = columns.size_m[f] / CURVATURE_M_MIN
+            reach = columns.size_m[f] / CURVATURE_M_MIN
+            columns.cap[f, 3] = reach
+            columns.extent[f, 0], columns.extent[f, 1] = math.pi * reach * reach, 2.0 * math.pi * reach
         else:
+            _fill_boxes(columns, f)
             _fill_cap(columns, f)
+            _fill_extent(columns, f)
+
+
+@kernel
+def _fill_boxes(columns: Columns, f: int) -> None:
+    first, last = columns.span[f, 0], columns.span[f, 3]
+    for e in range(first, last):
+        box = columns.boxes[columns.first_block[f] + (e - first) // BLOCK]
+        x0, y0, x1, y1 = columns.edges[e]
+        if (e - first) % BLOCK == 0:
+            box[0], box[1], box[2], box[3] = x0, y0, x0, y0
+        box[0], box[1] = min(box[0], x0, x1), min(box[1], y0, y1)
+        box[2], box[3] = max(box[2], x0, x1), max(box[3], y0, y1)
 
 
 @kernel
@@ -142,3 +179,20 @@ def _fill_cap(columns: Columns, f: int) -> None:
             far = max(far, angle + (bend if angle < 1.4 else length))
     columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2] = cx, cy, cz
     columns.cap[f, 3] = min(math.pi, far + columns.size_m[f] / CURVATURE_M_MIN)
+
+
+@kernel
+def _fill_extent(columns: Columns, f: int) -> None:
+    """Rough figures, for the choice of a resolution only."""
+    area, length = 0.0, 0.0
+    for e in range(columns.span[f, 0], columns.span[f, 2]):
+        x0, y0, x1, y1 = columns.edges[e]
+        middle = 0.5 * (y0 + y1) * RADIANS
+        area += (x1 - x0) * RADIANS * math.sin(middle)
+        length += math.hypot((x1 - x0) * math.cos(middle), y1 - y0) * RADIANS
+    buffer = columns.size_m[f] / CURVATURE_M_MIN
+    if columns.kind[f] == AREA:
+        columns.extent[f, 0], columns.extent[f, 1] = abs(area), length
+    else:
+        columns.extent[f, 0] = 2.0 * buffer * length + math.pi * buffer * buffer
+        columns.extent[f, 1] = 2.0 * length + 2.0 * math.pi * buffer

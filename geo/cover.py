@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 
-from geo.arrays import FloatArray
-from geo.columns import AREA, CIRCLE, Columns
+from geo.columns import AREA, BLOCK, CIRCLE, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
 from geo.orient import orient
@@ -18,38 +17,41 @@ from geo.trig import sincos_deg
 
 
 @kernel
-def in_rings(edges: FloatArray, first: int, last: int, x: float, y: float) -> bool:
-    """True if (x, y) lies within, by the even-odd rule, or on the closed rings made of `edges[first:last]`."""
+def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
+    """True if (x, y) lies within, by the even-odd rule, or on the rings of area `f`."""
+    first, last = columns.span[f, 0], columns.span[f, 2]
+    block = columns.first_block[f]
     odd = False
-    for e in range(first, last):
-        y0, y1 = edges[e, 1], edges[e, 3]
-        if (y0 > y) != (y1 > y):
-            side = orient(edges[e, 0], y0, edges[e, 2], y1, x, y)
-            if side == 0.0:
+    for start in range(first, last, BLOCK):
+        box = columns.boxes[block]
+        block += 1
+        if y < box[1] or y > box[3] or x > box[2]:
+            continue
+        for e in range(start, min(start + BLOCK, last)):
+            x0, y0, x1, y1 = columns.edges[e]
+            if (y0 > y) != (y1 > y):
+                side = orient(x0, y0, x1, y1, x, y)
+                if side == 0.0:
+                    return True
+                if (side > 0.0) == (y1 > y0):
+                    odd = not odd
+            elif (y0 == y or y1 == y) and at_end(x0, y0, x1, y1, x, y):
                 return True
-            if (side > 0.0) == (y1 > y0):
-                odd = not odd
-        elif (y0 == y or y1 == y) and _at_end(edges, e, x, y):
-            return True
     return odd
 
 
 @kernel
-def _at_end(edges: FloatArray, e: int, x: float, y: float) -> bool:
+def at_end(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> bool:
     """True if (x, y), level with an end of an edge that does not pass it, lies on the edge."""
-    x0, y0, x1, y1 = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
     if y0 == y1:
-        return bool(min(x0, x1) <= x <= max(x0, x1))
-    return bool((x0 == x and y0 == y) or (x1 == x and y1 == y))
+        return y0 == y and min(x0, x1) <= x <= max(x0, x1)
+    return (x0 == x and y0 == y) or (x1 == x and y1 == y)
 
 
 @kernel
 def in_area(columns: Columns, f: int, lat: float, lng: float) -> bool:
     """`covers` for an area."""
-    first, last = columns.span[f, 0], columns.span[f, 2]
-    if in_rings(columns.edges, first, last, lng, lat):
-        return True
-    return abs(lng) == 180.0 and bool(in_rings(columns.edges, first, last, -lng, lat))
+    return in_rings(columns, f, lng, lat) or (abs(lng) == 180.0 and in_rings(columns, f, -lng, lat))
 
 
 @kernel
@@ -65,52 +67,53 @@ def in_disc(columns: Columns, f: int, lat: float, lng: float, px: float, py: flo
 
 
 @kernel
-def line_m(edges: FloatArray, first: int, last: int, lat: float, lng: float, px: float, py: float, pz: float) -> float:
-    """Metres from a point to the nearest of `edges[first:last]`; inf if there is none.
-
-    The edge that promises most is measured first, then only those that could be nearer.
-    """
+def line_m(columns: Columns, f: int, first: int, last: int, lat: float, lng: float, start_m: float) -> float:
+    """Metres from a point to the nearest of the edges `first:last` of fence `f`, or `start_m` if none is nearer."""
     _, cos_lat = sincos_deg(lat)
-    promise, start = math.inf, first
-    for e in range(first, last):
-        m = least_m(lat, lng, cos_lat, edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3])
-        if m < promise:
-            promise, start = m, e
-    if first == last:
-        return math.inf
-    x0, y0, x1, y1 = edges[start]
-    best = segment_m(lat, lng, px, py, pz, x0, y0, x1, y1)
-    for e in range(first, last):
-        x0, y0, x1, y1 = edges[e]
-        if e != start and least_m(lat, lng, cos_lat, x0, y0, x1, y1) < best:
-            best = min(best, segment_m(lat, lng, px, py, pz, x0, y0, x1, y1))
+    px, py, pz = ecef(lat, lng)
+    best = start_m
+    row, block = columns.span[f, 0], columns.first_block[f]
+    for start in range(row, last, BLOCK):
+        x0, y0, x1, y1 = columns.boxes[block]
+        block += 1
+        if least_m(lat, lng, cos_lat, x0, y0, x1, y1) > best:
+            continue
+        for e in range(max(start, first), min(start + BLOCK, last)):
+            x0, y0, x1, y1 = columns.edges[e]
+            if least_m(lat, lng, cos_lat, x0, y0, x1, y1) < best:
+                best = min(best, segment_m(lat, lng, px, py, pz, x0, y0, x1, y1))
     return best
 
 
 @kernel
-def in_corridor(columns: Columns, f: int, lat: float, lng: float, px: float, py: float, pz: float) -> bool:
-    """`covers` for a corridor."""
+def nearest_line_m(columns: Columns, f: int, first: int, last: int, lat: float, lng: float) -> float:
+    """`line_m` of all edges `first:last`: that which promises most is measured first, then what could be nearer."""
     _, cos_lat = sincos_deg(lat)
-    buffer_m = columns.size_m[f]
-    for e in range(columns.span[f, 0], columns.span[f, 2]):
+    promise, start = math.inf, first
+    for e in range(first, last):
         x0, y0, x1, y1 = columns.edges[e]
-        if (
-            least_m(lat, lng, cos_lat, x0, y0, x1, y1) <= buffer_m
-            and segment_m(lat, lng, px, py, pz, x0, y0, x1, y1) <= buffer_m
-        ):
-            return True
-    return False
+        m = least_m(lat, lng, cos_lat, x0, y0, x1, y1)
+        if m < promise:
+            promise, start = m, e
+    return line_m(columns, f, first, last, lat, lng, line_m(columns, f, start, start + 1, lat, lng, math.inf))
+
+
+@kernel
+def in_corridor(columns: Columns, f: int, lat: float, lng: float) -> bool:
+    """`covers` for a corridor."""
+    reach_m = columns.size_m[f]
+    return bool(line_m(columns, f, columns.span[f, 0], columns.span[f, 2], lat, lng, math.inf) <= reach_m)
 
 
 @kernel
 def covers(columns: Columns, f: int, lat: float, lng: float) -> bool:
     """True if the point (degrees) is in fence `f` or on its border."""
     if columns.kind[f] == AREA:
-        return bool(in_area(columns, f, lat, lng))
-    px, py, pz = ecef(lat, lng)
+        return in_area(columns, f, lat, lng)
     if columns.kind[f] == CIRCLE:
-        return bool(in_disc(columns, f, lat, lng, px, py, pz))
-    return bool(in_corridor(columns, f, lat, lng, px, py, pz))
+        px, py, pz = ecef(lat, lng)
+        return in_disc(columns, f, lat, lng, px, py, pz)
+    return in_corridor(columns, f, lat, lng)
 
 
 @kernel
@@ -118,10 +121,8 @@ def signed_m(columns: Columns, f: int, lat: float, lng: float) -> float:
     """Metres from the point to the border of fence `f`: negative inside, 0 on it, positive outside."""
     if columns.kind[f] == CIRCLE:
         return float(inverse(columns.disc[f, 0], columns.disc[f, 1], lat, lng) - columns.size_m[f])
-    px, py, pz = ecef(lat, lng)
     if columns.kind[f] == AREA:
-        first, last = columns.span[f, 1], columns.span[f, 3]
-        m = line_m(columns.edges, first, last, lat, lng, px, py, pz)
+        m = nearest_line_m(columns, f, columns.span[f, 1], columns.span[f, 3], lat, lng)
         return -m if in_area(columns, f, lat, lng) else max(m, 1e-9)
-    first, last = columns.span[f, 0], columns.span[f, 2]
-    return float(line_m(columns.edges, first, last, lat, lng, px, py, pz) - columns.size_m[f])
+    m = nearest_line_m(columns, f, columns.span[f, 0], columns.span[f, 2], lat, lng)
+    return float(m - columns.size_m[f])

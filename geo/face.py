@@ -135,22 +135,22 @@ def from_plane(face: int, u: float, v: float) -> tuple[float, float, float]:
 
 
 @kernel
-def to_cell(a: float, b: float, c: float, d: float, u: float, v: float) -> tuple[int, int]:
-    """(i, j) of the cell at (u, v) of the plane; (a, b, c, d) is the resolution's `lattice`.
+def to_cell(a: float, b: float, c: float, d: float, u: float, v: float) -> tuple[float, float]:
+    """(i, j), whole numbers, of the cell at (u, v) of the plane; (a, b, c, d) is the resolution's `lattice`.
 
     The centre of (i, j) is (i - j / 2, j sqrt(3) / 2): rounding in three axes that add up to 0, mending the worst.
+    Without branches, as `sincos_deg`.
     """
     x, y = a * u + b * v, c * u + d * v
     p = x - y * (1.0 / math.sqrt(3.0))
     q = y * (2.0 / math.sqrt(3.0))
     r = -p - q
-    rp, rq, rr = math.floor(p + 0.5), math.floor(q + 0.5), math.floor(r + 0.5)
+    rp, rq, rr = np.floor(p + 0.5), np.floor(q + 0.5), np.floor(r + 0.5)
     dp, dq, dr = abs(rp - p), abs(rq - q), abs(rr - r)
-    if dp > dq and dp > dr:
-        rp = -rq - rr
-    elif dq > dr:
-        rq = -rp - rr
-    return int(rp + rq), int(rq)
+    p_worst = (dp > dq) & (dp > dr)
+    q_worst = (dq > dr) & (not p_worst)
+    q_new = -rp - rr if q_worst else rq
+    return -rr if p_worst else rp + q_new, q_new
 
 
 @kernel

@@ -13,7 +13,8 @@ import numpy as np
 
 from geo.arrays import FloatArray, IntArray
 from geo.columns import columns_of
-from geo.lookup import Tables, match
+from geo.decide import Tables
+from geo.lookup import match
 from geo.paint import paint
 from geo.record import write_records
 from geo.shape import Shape
@@ -42,8 +43,8 @@ class FenceIndex:
         painted = paint(columns, progress or _silent)
         slots, arena = write_records(columns, painted)
         tables = Tables(
-            painted.lattices, painted.keys, painted.numbers, slots,
-            arena.view(np.int32), arena.view(np.float64), columns,
+            painted.lattices, painted.table, slots,
+            arena, arena.view(np.int32), arena.view(np.float64), columns,
         )  # fmt: skip
         return cls(tables, painted.resolutions)
 
@@ -57,7 +58,7 @@ class FenceIndex:
     @property
     def memory_bytes(self) -> int:
         """What the index holds, its columns included."""
-        arrays = [*self._tables[:5], *self._tables.columns]
+        arrays = [*self._tables[:4], *self._tables.columns]
         return sum(int(a.nbytes) for a in arrays)
 
 

@@ -18,3 +18,11 @@ _compiled = njit(cache=True, nogil=True, error_model="numpy")
 def kernel(function: Function) -> Function:
     """Compile `function` at its first call, or load it from the cache."""
     return cast(Function, _compiled(function))
+
+
+_inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+
+
+def inlined(function: Function) -> Function:
+    """As `kernel`, and written out where it is called: for what takes many arrays, which are dear to hand over."""
+    return cast(Function, _inlined(function))

@@ -18,6 +18,9 @@ FILTER = 3.3306690738754716e-16
 SPLIT = 134217729.0
 """2^27 + 1 halves a double into two parts whose products are exact (Dekker)."""
 
+RAISE = 2.0**480
+"""Lifts degrees so far that no product of two of them is lost below the smallest double, nor its rounding."""
+
 
 @kernel
 def orient(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> float:
@@ -36,10 +39,10 @@ def orient(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> fl
 
 @kernel
 def _orient_exact(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> float:
-    """The determinant's leading part, from an exact sum of its six products (x0 y0 cancels)."""
+    """The sign of the determinant, from an exact sum of its six products (x0 y0 cancels)."""
+    x0, y0, x1, y1, x, y = x0 * RAISE, y0 * RAISE, x1 * RAISE, y1 * RAISE, x * RAISE, y * RAISE
     parts = np.zeros(13)
-    size = 0
-    size = _add_product(parts, size, x1, y)
+    size = _add_product(parts, 0, x1, y)
     size = _add_product(parts, size, -x1, y0)
     size = _add_product(parts, size, -x0, y)
     size = _add_product(parts, size, -y1, x)

@@ -1,12 +1,11 @@
 """From fences to cells: which slot holds which fence, wholly or at its border.
 
-Owns the list of entries (slot, fence) and the growing table of tiles. Must not know how records are written. A fence
-is painted at one resolution, chosen by its size, so that its window has about a thousand cells whatever its size.
+Owns the list of entries (slot, fence) and the growing table of tiles. Must not know how records are written, nor how
+the resolution of a fence was chosen (`levels`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,16 +13,11 @@ import numpy as np
 
 from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
-from geo.face import UNIT, lattice
+from geo.face import lattice
 from geo.kernel import kernel
+from geo.levels import resolutions_of
 from geo.raster import BORDER, WHOLE, raster, window_of
 from geo.tiles import FREE, SIDE, TILE_CELLS, add_all, cell_in_tile, find, new_table, tile_key
-
-RESOLUTIONS = (3, 5, 7, 9, 11, 12)
-"""The leaf resolutions there are: few, since a point is looked up at each that some fence uses."""
-
-WINDOW_CELLS = 1000.0
-"""A fence is painted at the finest resolution at which the cap round it has at most so many cells."""
 
 CHUNK = 256
 """Fences painted between two reports of progress."""
@@ -41,8 +35,7 @@ class Painted:
     entries: int = 0
     tile_keys: IntArray = field(default_factory=lambda: np.empty(64, np.int64))
     tiles: int = 0
-    keys: IntArray = field(default_factory=lambda: new_table(64)[0])
-    numbers: IntArray = field(default_factory=lambda: new_table(64)[1])
+    table: IntArray = field(default_factory=lambda: new_table(64))
     state: IntArray = field(default_factory=lambda: np.empty(4096, np.int8))
     near: FloatArray = field(default_factory=lambda: np.empty(4096))
 
@@ -53,8 +46,8 @@ class Painted:
             self.fence = _longer(self.fence, entries)
         if self.tile_keys.size < tiles:
             self.tile_keys = _longer(self.tile_keys, tiles)
-            self.keys, self.numbers = new_table(self.tile_keys.size)
-            add_all(self.keys, self.numbers, self.tile_keys, self.tiles)
+            self.table = new_table(self.tile_keys.size)
+            add_all(self.table, self.tile_keys, self.tiles)
         if self.state.size < cells:
             self.state, self.near = np.empty(2 * cells, np.int8), np.empty(2 * cells)
 
@@ -62,16 +55,6 @@ class Painted:
 def _longer(array: IntArray, size: int) -> IntArray:
     out = np.empty(max(size, array.size * 2), array.dtype)
     out[: array.size] = array
-    return out
-
-
-def resolutions_of(columns: Columns) -> IntArray:
-    """int64[n]: the resolution at which each fence is painted."""
-    reach = columns.cap[:, 3]
-    out = np.full(reach.size, RESOLUTIONS[0])
-    for r in RESOLUTIONS[1:]:
-        step = UNIT / math.sqrt(7.0) ** r
-        out[math.pi * reach**2 <= WINDOW_CELLS * 0.5 * math.sqrt(3.0) * step**2] = r
     return out
 
 
@@ -88,7 +71,7 @@ def paint(columns: Columns, progress: Callable[[int, int], None]) -> Painted:
             last = min(at + CHUNK, order.size)
             reached, out.entries, out.tiles, entries, tiles, cells = _paint(
                 columns, order, at, last, level, out.lattices[level], out.slot, out.fence, out.entries,
-                out.tile_keys, out.tiles, out.keys, out.numbers, out.state, out.near,
+                out.tile_keys, out.tiles, out.table, out.state, out.near,
             )  # fmt: skip
             out.make_room(entries, tiles, cells)
             done += reached - at
@@ -101,7 +84,7 @@ def paint(columns: Columns, progress: Callable[[int, int], None]) -> Painted:
 def _paint(
     columns: Columns, order: IntArray, first: int, last: int, level: int, lattice: FloatArray,
     slot: IntArray, fence: IntArray, entries: int, tile_keys: IntArray, tiles: int,
-    keys: IntArray, numbers: IntArray, state: IntArray, near: FloatArray,
+    table: IntArray, state: IntArray, near: FloatArray,
 ) -> tuple[int, int, int, int, int, int]:  # fmt: skip
     """Paint `order[first:last]`, or as far as there is room.
 
@@ -133,11 +116,11 @@ def _paint(
                     i, j = w.i0 + k, w.j0 + r
                     key = tile_key(level, face, i, j)
                     if key != last_key:
-                        at = find(keys, key)
-                        if keys[at] == FREE:
-                            keys[at], numbers[at], tile_keys[tiles] = key, tiles, key
+                        at = find(table, key)
+                        if table[at] == FREE:
+                            table[at], table[at + 1], tile_keys[tiles] = key, tiles, key
                             tiles += 1
-                        last_key, base = key, numbers[at] * TILE_CELLS
+                        last_key, base = key, table[at + 1] * TILE_CELLS
                     slot[entries] = base + cell_in_tile(i, j)
                     fence[entries] = 2 * f + (s == WHOLE)
                     entries += 1

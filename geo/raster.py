@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from geo.arrays import FloatArray, IntArray
 from geo.columns import AREA, CIRCLE, Columns
 from geo.cover import covers
@@ -23,7 +21,8 @@ from geo.geodesic import CURVATURE_M_MAX, CURVATURE_M_MIN
 from geo.kernel import kernel
 from geo.trig import RADIANS, lat_lng, unit_vector
 
-EMPTY, BORDER, WHOLE = 0, 1, 2
+EMPTY, BORDER, WHOLE, AWAY = 0, 1, 2, 3
+"""What a cell of a window may be; AWAY: no point of it belongs to the face."""
 
 PIECE_CELLS = 3.0
 """Edges are cut into pieces of at most so many cells, each then taken as straight in the plane."""
@@ -41,10 +40,12 @@ ROUND = 1.0 / math.sqrt(3.0)
 class Window(NamedTuple):
     """The part of one face's lattice that a fence may touch.
 
-    `a, b, c, d` is the lattice; rows are j in [j0, j0 + height), columns i in [i0, i0 + width).
+    `a, b, c, d` is the lattice; rows are j in [j0, j0 + height), columns i in [i0, i0 + width). `inland` says that
+    every cell of the window belongs to the face.
     """
 
     face: int
+    inland: bool
     a: float
     b: float
     c: float
@@ -63,8 +64,9 @@ def window_of(columns: Columns, f: int, face: int, lattice: FloatArray) -> Windo
     unit = 1.0 / math.sqrt(a * d - b * c)
     cx, cy, cz, reach = columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2], columns.cap[f, 3]
     margin = reach + 4.0 * unit
-    if margin < 1.5 and wall_gap(face, cx, cy, cz) < -math.sin(margin):
-        return Window(face, a, b, c, d, unit, 0, 0, 0, 0)
+    gap = wall_gap(face, cx, cy, cz)
+    if margin < 1.5 and gap < -math.sin(margin):
+        return Window(face, False, a, b, c, d, unit, 0, 0, 0, 0)
     # the face's triangle, a little larger
     u0, v0, u1, v1 = -CORNER, -CORNER, CORNER, CORNER
     m = FRAMES[face]
@@ -85,7 +87,9 @@ def window_of(columns: Columns, f: int, face: int, lattice: FloatArray) -> Windo
     width, height = math.ceil(i_high) + 3 - i0, math.ceil(j_high) + 3 - j0
     if u0 > u1 or v0 > v1:
         width = 0
-    return Window(face, a, b, c, d, unit, i0, j0, max(0, width), max(0, height))
+    # the window's corners are less than 4 times as far from the cap's centre as its rim
+    inland = margin < 0.3 and gap > math.sin(4.0 * margin)
+    return Window(face, inland, a, b, c, d, unit, i0, j0, max(0, width), max(0, height))
 
 
 @kernel
@@ -105,11 +109,16 @@ def raster(columns: Columns, f: int, w: Window, state: IntArray, near: FloatArra
 
 
 @kernel
-def _owned(w: Window, i: int, j: int) -> tuple[bool, float, float, float]:
-    """Whether any point of the cell can belong to the face, and the cell's middle."""
+def _middle(w: Window, i: int, j: int) -> tuple[float, float, float]:
+    """The unit vector of a cell's middle."""
     u, v = cell_centre(w.a, w.b, w.c, w.d, i, j)
-    x, y, z = from_plane(w.face, u, v)
-    return wall_gap(w.face, x, y, z) > -w.unit, x, y, z
+    return from_plane(w.face, u, v)
+
+
+@kernel
+def _is_away(w: Window, x: float, y: float, z: float) -> bool:
+    """True if no point of the cell with this middle can belong to the face."""
+    return not w.inland and wall_gap(w.face, x, y, z) <= -w.unit
 
 
 @kernel
@@ -179,30 +188,53 @@ def _mark_touched(
 
 @kernel
 def _fill_rows(columns: Columns, f: int, w: Window, state: IntArray) -> None:
-    """The stretches of a row between touched cells are wholly in or wholly out: ask for the middle of one cell each."""
+    """The stretches of a row between touched cells are wholly in or wholly out.
+
+    Which, is known from any untouched neighbour in the row before; else the middle of one cell is asked for.
+    """
+    if not w.inland:
+        _mark_away(w, state)
     for r in range(w.height):
-        known, inside = False, False
-        for k in range(w.width):
-            at = r * w.width + k
-            if state[at] == BORDER:
-                known = False
+        row = r * w.width
+        start = 0
+        while start < w.width:
+            if state[row + start] != EMPTY:
+                start += 1
                 continue
-            owned, x, y, z = _owned(w, w.i0 + k, w.j0 + r)
-            if not owned:
-                known = False
-                continue
-            if not known:
-                lat, lng = lat_lng(x, y, z)
-                inside, known = covers(columns, f, lat, lng), True
-            if inside:
-                state[at] = WHOLE
+            end = start
+            while end < w.width and state[row + end] == EMPTY:
+                end += 1
+            known = _known_above(w, state, row, start, end) if r > 0 else AWAY
+            if known == AWAY:
+                lat, lng = lat_lng(*_middle(w, w.i0 + start, w.j0 + r))
+                known = WHOLE if covers(columns, f, lat, lng) else EMPTY
+            if known == WHOLE:
+                state[row + start : row + end] = WHOLE
+            start = end
 
 
 @kernel
-def _angle(x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> float:
-    """The angle between two unit vectors, well within 1e-9 for all that matters here."""
-    half = 0.5 * math.sqrt((x0 - x1) ** 2 + (y0 - y1) ** 2 + (z0 - z1) ** 2)
-    return 2.0 * math.asin(min(1.0, half))
+def _mark_away(w: Window, state: IntArray) -> None:
+    for r in range(w.height):
+        for k in range(w.width):
+            if _is_away(w, *_middle(w, w.i0 + k, w.j0 + r)):
+                state[r * w.width + k] = AWAY
+
+
+@kernel
+def _known_above(w: Window, state: IntArray, row: int, start: int, end: int) -> int:
+    """EMPTY or WHOLE if a neighbour of the stretch in the row before is; AWAY if none says."""
+    for at in range(row - w.width + max(start - 1, 0), row - w.width + end):
+        if state[at] == EMPTY or state[at] == WHOLE:
+            return int(state[at])
+    return AWAY
+
+
+@kernel
+def _chord2(angle: float) -> float:
+    """The squared chord of an angle; negative angles have none."""
+    half = math.sin(0.5 * min(angle, math.pi))
+    return 4.0 * half * half if angle >= 0.0 else -1.0
 
 
 @kernel
@@ -211,23 +243,18 @@ def _raster_disc(columns: Columns, f: int, w: Window, state: IntArray) -> None:
     cx, cy, cz = columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2]
     outer, inner = columns.size_m[f] / CURVATURE_M_MIN, columns.size_m[f] / CURVATURE_M_MAX
     cell = ROUND * w.unit * (1.0 + MARGIN)
+    touched2, held2, inner2 = _chord2(outer + cell), _chord2(inner - cell), _chord2(inner)
     for r in range(w.height):
         for k in range(w.width):
-            owned, x, y, z = _owned(w, w.i0 + k, w.j0 + r)
-            if not owned:
-                continue
-            angle = _angle(x, y, z, cx, cy, cz)
-            if angle - cell <= outer:
-                at = r * w.width + k
-                state[at] = BORDER
-                if angle + cell <= inner or (
-                    angle <= inner and _corners_within(w, w.i0 + k, w.j0 + r, cx, cy, cz, inner)
-                ):
-                    state[at] = WHOLE
+            x, y, z = _middle(w, w.i0 + k, w.j0 + r)
+            d2 = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2
+            if d2 <= touched2 and not _is_away(w, x, y, z):
+                held = d2 <= held2 or (d2 <= inner2 and _corners_within(w, w.i0 + k, w.j0 + r, cx, cy, cz, inner2))
+                state[r * w.width + k] = WHOLE if held else BORDER
 
 
 @kernel
-def _corners_within(w: Window, i: int, j: int, cx: float, cy: float, cz: float, reach: float) -> bool:
+def _corners_within(w: Window, i: int, j: int, cx: float, cy: float, cz: float, reach2: float) -> bool:
     """True if the slightly enlarged cell lies in the cap: caps are convex, so its six corners say so."""
     s = 1.0 / (w.a * w.d - w.b * w.c)
     x0, y0 = i - 0.5 * j, j * (0.5 * math.sqrt(3.0))
@@ -235,9 +262,8 @@ def _corners_within(w: Window, i: int, j: int, cx: float, cy: float, cz: float, 
         turn = (k + 0.5) * (math.pi / 3.0)
         x = x0 + ROUND * (1.0 + MARGIN) * math.cos(turn)
         y = y0 + ROUND * (1.0 + MARGIN) * math.sin(turn)
-        u, v = (w.d * x - w.b * y) * s, (w.a * y - w.c * x) * s
-        px, py, pz = from_plane(w.face, u, v)
-        if _angle(px, py, pz, cx, cy, cz) > reach:
+        px, py, pz = from_plane(w.face, (w.d * x - w.b * y) * s, (w.a * y - w.c * x) * s)
+        if (px - cx) ** 2 + (py - cy) ** 2 + (pz - cz) ** 2 > reach2:
             return False
     return True
 
@@ -247,7 +273,7 @@ def _mark_near(
     w: Window, near: FloatArray,
     px: float, py: float, pz: float, qx: float, qy: float, qz: float, buffer: float,
 ) -> None:  # fmt: skip
-    """Keep for each cell of the window the least angle from its middle to a piece of the line."""
+    """Keep for each cell of the window the least squared distance, on the sphere of 1, to a piece of the line."""
     ax, ay = _in_lattice(w, px, py, pz)
     bx, by = _in_lattice(w, qx, qy, qz)
     u, v = to_plane(w.face, px, py, pz)
@@ -268,7 +294,8 @@ def _mark_near(
             if size2 > 0.0:
                 t = min(1.0, max(0.0, ((x - px) * dx + (y - py) * dy + (z - pz) * dz) / size2))
             at = (j - w.j0) * w.width + i - w.i0
-            near[at] = min(near[at], _angle(x, y, z, px + t * dx, py + t * dy, pz + t * dz))
+            d2 = (px + t * dx - x) ** 2 + (py + t * dy - y) ** 2 + (pz + t * dz - z) ** 2
+            near[at] = min(near[at], d2)
 
 
 @kernel
@@ -276,14 +303,9 @@ def _raster_near(columns: Columns, f: int, w: Window, state: IntArray, near: Flo
     """Cells within the buffer of the line: the two spheres of `_raster_disc`, the cell's extent, a piece's bend."""
     outer, inner = columns.size_m[f] / CURVATURE_M_MIN, columns.size_m[f] / CURVATURE_M_MAX
     cell = (ROUND + 0.5 * PIECE_CELLS * TURN_MAX + PIECE_CELLS * PIECE_CELLS * w.unit + MARGIN) * w.unit
+    touched2, held2 = _chord2(outer + cell), _chord2(inner - cell)
     for r in range(w.height):
         for k in range(w.width):
             at = r * w.width + k
-            if near[at] - cell <= outer and _owned(w, w.i0 + k, w.j0 + r)[0]:
-                state[at] = WHOLE if near[at] + cell <= inner else BORDER
-
-
-@kernel
-def new_scratch(size: int) -> tuple[IntArray, FloatArray]:
-    """State and scratch for windows of up to `size` cells."""
-    return np.zeros(size, np.int8), np.zeros(size)
+            if near[at] <= touched2 and not _is_away(w, *_middle(w, w.i0 + k, w.j0 + r)):
+                state[at] = WHOLE if near[at] <= held2 else BORDER

@@ -2,10 +2,14 @@
 
 Owns the layout of records and the clipping of borders to a cell. Must not know how points come in.
 
-A record is a row of 8-byte words. The first holds two int32: the numbers of whole fences and of border fences. Their
-ids follow as int32, two a word, ascending; then each border fence: one word of two int32, its id and `meta`, and what
-decides it: for an area the edges left by `_clip`, float64[count, 4] in degrees; for a circle its centre and chords
-(float64[5]); for a corridor the edges of its line in reach. `meta` is kind | odd << 2 | west << 3 | count << 4.
+A record is a row of 8-byte words, most of them pairs of int32. The first is (whole fences, border fences); if there are
+border fences, the second is (circles, clipped areas) among them. The ids of the whole fences follow, two a word,
+ascending. Then the border fences, each kind ascending:
+
+- circles: (id, 0), the centre as `ecef` and the squares of `chord_m_bounds`, float64[5];
+- clipped areas: (id, odd | west << 1 | count << 2), the edges left by `_clip`, float64[count, 4] in degrees;
+- others: (id, count), a corridor's edges in reach, float64[count, 4]; count is WHOLE_FENCE for an area that must be
+  asked as a whole: near the poles and the antimeridian, where boxes fail.
 
 Clipping keeps every answer the same to the bit, since no edge is ever altered: a ray from the point goes east or west,
 whichever needs fewer edges; edges outside the cell's latitudes or wholly behind are dropped, edges wholly ahead
@@ -19,7 +23,7 @@ import math
 import numpy as np
 
 from geo.arrays import FloatArray, IntArray
-from geo.columns import AREA, CIRCLE, Columns
+from geo.columns import AREA, BLOCK, CIRCLE, Columns
 from geo.face import cell_centre, from_plane
 from geo.geodesic import CURVATURE_M_MAX, ecef
 from geo.kernel import kernel
@@ -29,8 +33,7 @@ from geo.segment import least_m, segment_m
 from geo.tiles import SIDE, TILE_CELLS, tile_place
 from geo.trig import lat_lng, sincos_deg
 
-CLIPPED, DISC, LINE, FULL = 0, 1, 2, 3
-"""Kinds of border entries; FULL asks the whole fence: near the poles and the antimeridian, where boxes fail."""
+WHOLE_FENCE = -1
 
 LAT_MAX = 80.0
 """Beyond, edges of cells bulge too far from their corners' box."""
@@ -55,7 +58,8 @@ def write_records(columns: Columns, painted: Painted) -> tuple[IntArray, IntArra
             bigger = np.zeros(max(wanted, arena.size + arena.size // 2), np.int64)
             bigger[:used] = arena[:used]
             arena = bigger
-    return slots, arena[:used].copy()
+    # a line more than used: lookups touch what may lie behind the last record
+    return slots, arena[: used + 64].copy()
 
 
 @kernel
@@ -88,8 +92,7 @@ def _write(
         a, b = starts[s], starts[s + 1]
         if a == b:
             continue
-        room = 2 + (b - a)
-        whole = 0
+        room, whole = 3 + (b - a), 0
         for k in range(a, b):
             f = fences[k] >> 1
             if fences[k] & 1:
@@ -98,9 +101,9 @@ def _write(
                 room += 6 + 4 * (columns.span[f, 2] - columns.span[f, 0])
         if used + room > arena.shape[0]:
             return s, used, used + room
-        ints[2 * used] = whole
-        ints[2 * used + 1] = b - a - whole
-        at = 2 * used + 2
+        ints[2 * used], ints[2 * used + 1] = whole, b - a - whole
+        word = used + 1 if whole == b - a else used + 2
+        at = 2 * word
         for k in range(a, b):
             if fences[k] & 1:
                 ints[at] = fences[k] >> 1
@@ -118,12 +121,44 @@ def _write(
             level, face, i, j = tile_place(tile_keys[s // TILE_CELLS])
             i, j = i + (s % TILE_CELLS) // SIDE, j + s % SIDE
             radius_m = _cell_box(lattices[level], face, i, j, box)
-            for k in range(a, b):
-                if not fences[k] & 1:
-                    word = _write_border(columns, fences[k] >> 1, box, radius_m, ints, floats, word)
+            word = _write_borders(columns, fences, a, b, box, radius_m, ints, floats, used, word)
         slots[s] = used
         used = word
     return slots.shape[0], used, 0
+
+
+@kernel
+def _write_borders(
+    columns: Columns, fences: IntArray, a: int, b: int, box: FloatArray, radius_m: float,
+    ints: IntArray, floats: FloatArray, head: int, word: int,
+) -> int:  # fmt: skip
+    """Write the border fences among `fences[a:b]`, by kind; returns the word after the record."""
+    discs, clipped = 0, 0
+    boxed = not math.isnan(box[0])
+    for k in range(a, b):
+        f = fences[k] >> 1
+        if not fences[k] & 1 and columns.kind[f] == CIRCLE:
+            ints[2 * word], ints[2 * word + 1] = f, 0
+            for c in range(5):
+                floats[word + 1 + c] = columns.disc[f, 2 + c]
+            word += 6
+            discs += 1
+    for k in range(a, b):
+        f = fences[k] >> 1
+        if not fences[k] & 1 and columns.kind[f] == AREA and boxed:
+            word = _clip(columns, f, box, ints, floats, word)
+            clipped += 1
+    for k in range(a, b):
+        f = fences[k] >> 1
+        if fences[k] & 1 or columns.kind[f] == CIRCLE:
+            continue
+        if columns.kind[f] != AREA:
+            word = _clip_line(columns, f, box, radius_m, ints, floats, word)
+        elif not boxed:
+            ints[2 * word], ints[2 * word + 1] = f, WHOLE_FENCE
+            word += 1
+    ints[2 * head + 2], ints[2 * head + 3] = discs, clipped
+    return word
 
 
 @kernel
@@ -174,28 +209,8 @@ def _cell_box(lattice: FloatArray, face: int, i: int, j: int, box: FloatArray) -
 
 
 @kernel
-def _write_border(
-    columns: Columns, f: int, box: FloatArray, radius_m: float, ints: IntArray, floats: FloatArray, word: int
-) -> int:
-    """Write one border fence at `word`; returns the word after it."""
-    ints[2 * word] = f
-    if columns.kind[f] == CIRCLE:
-        ints[2 * word + 1] = DISC
-        for k in range(5):
-            floats[word + 1 + k] = columns.disc[f, 2 + k]
-        return word + 6
-    if columns.kind[f] == AREA:
-        if math.isnan(box[0]):
-            ints[2 * word + 1] = FULL
-            return word + 1
-        return int(_clip(columns, f, box, ints, floats, word))
-    return int(_clip_line(columns, f, box, radius_m, ints, floats, word))
-
-
-@kernel
-def _fate(edges: FloatArray, e: int, box: FloatArray) -> tuple[int, int]:
+def _fate(x0: float, y0: float, x1: float, y1: float, box: FloatArray) -> tuple[int, int]:
     """What becomes of an edge for a ray (east, west): 0 dropped, 1 always crossed, 2 kept."""
-    x0, y0, x1, y1 = edges[e, 0], edges[e, 1], edges[e, 2], edges[e, 3]
     low, high = min(y0, y1), max(y0, y1)
     if high < box[0] or low > box[1]:
         return 0, 0
@@ -209,26 +224,46 @@ def _fate(edges: FloatArray, e: int, box: FloatArray) -> tuple[int, int]:
 
 @kernel
 def _clip(columns: Columns, f: int, box: FloatArray, ints: IntArray, floats: FloatArray, word: int) -> int:
-    """Write the edges of an area that its points in `box` need."""
+    """Write the edges of an area that its points in `box` need, for the ray that needs fewer."""
     first, last = columns.span[f, 0], columns.span[f, 2]
+    block = columns.first_block[f]
     east, west = 0, 0
-    for e in range(first, last):
-        to_east, to_west = _fate(columns.edges, e, box)
-        east += to_east == 2
-        west += to_west == 2
-    go_west = west < east
-    odd, count = 0, 0
-    for e in range(first, last):
-        to_east, to_west = _fate(columns.edges, e, box)
-        fate = to_west if go_west else to_east
-        if fate == 1:
-            odd ^= 1
-        elif fate == 2:
-            for k in range(4):
-                floats[word + 1 + 4 * count + k] = columns.edges[e, k]
-            count += 1
-    ints[2 * word + 1] = CLIPPED | odd << 2 | go_west << 3 | count << 4
+    for start in range(first, last, BLOCK):
+        around = columns.boxes[block]
+        block += 1
+        if around[3] < box[0] or around[1] > box[1]:
+            continue
+        for e in range(start, min(start + BLOCK, last)):
+            x0, y0, x1, y1 = columns.edges[e]
+            to_east, to_west = _fate(x0, y0, x1, y1, box)
+            east += to_east == 2
+            west += to_west == 2
+    count, odd = _clip_to(columns, f, box, floats, word + 1, west < east)
+    ints[2 * word], ints[2 * word + 1] = f, odd | (west < east) << 1 | count << 2
     return word + 1 + 4 * count
+
+
+@kernel
+def _clip_to(columns: Columns, f: int, box: FloatArray, floats: FloatArray, word: int, west: bool) -> tuple[int, int]:
+    """Write the edges kept for one ray; returns their number, and the parity of those always crossed."""
+    first, last = columns.span[f, 0], columns.span[f, 2]
+    block = columns.first_block[f]
+    odd, count = 0, 0
+    for start in range(first, last, BLOCK):
+        around = columns.boxes[block]
+        block += 1
+        if around[3] < box[0] or around[1] > box[1]:
+            continue
+        for e in range(start, min(start + BLOCK, last)):
+            x0, y0, x1, y1 = columns.edges[e]
+            to_east, to_west = _fate(x0, y0, x1, y1, box)
+            fate = to_west if west else to_east
+            odd ^= fate == 1
+            if fate == 2:
+                at = word + 4 * count
+                floats[at], floats[at + 1], floats[at + 2], floats[at + 3] = x0, y0, x1, y1
+                count += 1
+    return count, odd
 
 
 @kernel
@@ -249,8 +284,8 @@ def _clip_line(
             least_m(lat, lng, cos_lat, x0, y0, x1, y1) <= reach_m
             and segment_m(lat, lng, px, py, pz, x0, y0, x1, y1) <= reach_m
         ):
-            for k in range(4):
-                floats[word + 1 + 4 * count + k] = columns.edges[e, k]
+            at = word + 1 + 4 * count
+            floats[at], floats[at + 1], floats[at + 2], floats[at + 3] = x0, y0, x1, y1
             count += 1
-    ints[2 * word + 1] = LINE | count << 4
+    ints[2 * word], ints[2 * word + 1] = f, count
     return word + 1 + 4 * count

@@ -42,26 +42,24 @@ def cell_in_tile(i: int, j: int) -> int:
 
 
 @kernel
-def find(keys: IntArray, key: int) -> int:
-    """Where `key` is in the open hash table `keys`, or where it would go (there `keys` is FREE)."""
-    mask = int(keys.shape[0]) - 1
+def find(table: IntArray, key: int) -> int:
+    """Where `key` is in the open hash table, or where it would go (there the table is FREE)."""
+    mask = int(table.shape[0]) - 2
     h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    at: int = int(np.int64(h >> np.uint64(32))) & mask
-    while keys[at] != key and keys[at] != FREE:
-        at = (at + 1) & mask
+    at: int = (int(np.int64(h >> np.uint64(32))) << 1) & mask
+    while table[at] != key and table[at] != FREE:
+        at = (at + 2) & mask
     return at
 
 
-def new_table(tiles: int) -> tuple[IntArray, IntArray]:
-    """An empty hash table for up to `tiles` tiles: keys int64[2^k], at least half free, and the tile numbers."""
-    size = 1 << max(4, int(2 * tiles - 1).bit_length())
-    return np.full(size, FREE, np.int64), np.zeros(size, np.int32)
+def new_table(tiles: int) -> IntArray:
+    """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and tile number, at least half free."""
+    return np.full(2 << max(4, int(2 * tiles - 1).bit_length()), FREE, np.int64)
 
 
 @kernel
-def add_all(keys: IntArray, numbers: IntArray, tile_keys: IntArray, count: int) -> None:
+def add_all(table: IntArray, tile_keys: IntArray, count: int) -> None:
     """Put the first `count` tiles into an empty table, numbered in order."""
     for n in range(count):
-        at = find(keys, tile_keys[n])
-        keys[at] = tile_keys[n]
-        numbers[at] = n
+        at = find(table, tile_keys[n])
+        table[at], table[at + 1] = tile_keys[n], n

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from geo.kernel import kernel
 
 RADIANS = math.pi / 180.0
@@ -14,12 +16,14 @@ RADIANS = math.pi / 180.0
 
 @kernel
 def sincos_deg(x: float) -> tuple[float, float]:
-    """(sin, cos) of `x` degrees: the quarter turn is taken off exactly, the rest is a Taylor series on +-45 degrees.
+    """(sin, cos) of `x` degrees: the quarter turns are taken off exactly, the rest is a Taylor series on +-45 degrees.
+
+    Without branches, so that loops over it become vector code.
 
     >>> sincos_deg(-180.0)
     (-0.0, -1.0)
     """
-    q = math.floor(x * (1.0 / 90.0) + 0.5)
+    q = np.floor(x * (1.0 / 90.0) + 0.5)
     r = (x - q * 90.0) * RADIANS
     z = r * r
     s = z * (-1.0 / 1307674368000.0 + z * (1.0 / 355687428096000.0))
@@ -30,14 +34,13 @@ def sincos_deg(x: float) -> tuple[float, float]:
     c = z * (-1.0 / 3628800.0 + z * (1.0 / 479001600.0) + z * c)
     c = z * (-1.0 / 720.0 + z * (1.0 / 40320.0) + z * c)
     c = 1.0 + z * (-0.5 + z * (1.0 / 24.0) + z * c)
-    k = int(q) & 3
-    if k & 1:
-        s, c = c, s
-    if k & 2:
-        s = -s
-    if k == 1 or k == 2:
-        c = -c
-    return s, c
+    quarter = q - 4.0 * np.floor(q * 0.25)
+    swap = (quarter == 1.0) | (quarter == 3.0)
+    sine = c if swap else s
+    cosine = s if swap else c
+    sine = -sine if quarter >= 2.0 else sine
+    cosine = -cosine if (quarter == 1.0) | (quarter == 2.0) else cosine
+    return sine, cosine
 
 
 @kernel

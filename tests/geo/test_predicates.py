@@ -33,8 +33,8 @@ def _exact(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> in
     return _sign((c - a) * (f - b) - (d - b) * (e - a))
 
 
-@given(degrees, degrees, degrees, degrees, degrees, degrees)
-def test_the_side_of_a_line_is_that_of_exact_arithmetic(*c: float) -> None:
+@given(st.tuples(degrees, degrees, degrees, degrees, degrees, degrees))
+def test_the_side_of_a_line_is_that_of_exact_arithmetic(c: tuple[float, ...]) -> None:
     assert _sign(orient(*c)) == _exact(*c)
 
 
