@@ -92,11 +92,12 @@ def imported(tree: ast.Module) -> dict[str, str]:
 
 
 def calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
-    """Every call, by the full name of what is called as far as the imports tell it."""
+    """Every call of what was imported or is built in, by its full name; those of local values have none."""
     names = imported(module.tree)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call):
             head, _, rest = dotted(node.func).partition(".")
-            if head:
-                full = names.get(head, head)
-                yield f"{full}.{rest}" if rest else full, node
+            if rest and head in names:
+                yield f"{names[head]}.{rest}", node
+            elif head and not rest:
+                yield names.get(head, head), node
