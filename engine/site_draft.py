@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.beacons import read_beacons
 from engine.fences import read_fences
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rules.ruleset import RuleSet
 
 _OURS = re.compile(r"nearcast\.yaml|fences/[^/]+\.geojson|(?:beacons|rules|templates)/[^/]+\.yaml")
+_PLACE_FIELD = re.compile(rb"\{place\.([A-Za-z0-9_-]+)")
 _WORD = re.compile(r'"([^"\\\n]{1,128})"|([^\s,\[\]{}"\']{1,128})')
 #: Of a broken file with more different words, rules that point at its places are told so.
 _WORDS_MAX = 1_000_000
@@ -89,7 +90,7 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
     rules, wrong = read_rules(
         _below(files, "rules/"),
         _below(files, "templates/"),
-        places=reading.all_there_may_be(),
+        places=reading.all_there_may_be(files),
         channels=list(settings.channels),
         timezone=settings.timezone,
         test_users=settings.test_users,
@@ -123,7 +124,7 @@ def rules_alone(files: Mapping[str, bytes]) -> tuple[Rule, ...]:
     ruleset, _ = read_rules(
         rules,
         _below(ours(files), "templates/"),
-        places=reading.all_there_may_be(),
+        places=reading.all_there_may_be(files),
         channels=(),
         timezone="UTC",
         test_users=(),
@@ -134,13 +135,6 @@ def rules_alone(files: Mapping[str, bytes]) -> tuple[Rule, ...]:
 
 def _below(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
     return {path: data for path, data in files.items() if path.startswith(folder)}
-
-
-class _AnyData(dict[str, Any]):
-    """The free data of a place that was not understood: whatever is asked for may be in it."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
 
 
 class _Places:
@@ -184,14 +178,18 @@ class _Places:
             if self._claim(zone.place, path, at.line, at.column):
                 self.zones.append((zone, node))
 
-    def all_there_may_be(self) -> list[Place]:
-        """The places, and a stand-in for every word of a file that was not understood."""
+    def all_there_may_be(self, files: Mapping[str, bytes]) -> list[Place]:
+        """The places, and a stand-in for every word of a file that was not understood.
+
+        A stand-in has whatever free data the rules and templates among `files` ask for.
+        """
         words = sorted((self.unread_fences | self.unread_zones) - self.places.keys())
-        anything = _AnyData()
-        return [
-            *self.places.values(),
-            *(Place(word, PlaceKind.FENCE, word, frozenset({word}), word, data=anything) for word in words),
-        ]
+        if not words:
+            return list(self.places.values())
+        texts = [data for path, data in files.items() if path.startswith(("rules/", "templates/"))]
+        data = dict.fromkeys((name.decode() for text in texts for name in _PLACE_FIELD.findall(text)), "")
+        stand_ins = (Place(word, PlaceKind.FENCE, word, frozenset({word}), word, data=data) for word in words)
+        return [*self.places.values(), *stand_ins]
 
     def settle(self) -> None:
         """Judge what can be judged only now: the fences that zones lie in, and beacons that two zones share."""

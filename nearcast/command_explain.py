@@ -144,7 +144,7 @@ def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, store: Sql
     if not sent:
         out.print(Text(f"  {_WORDS[Reason(decision['reason'])]}"))
     device = f"device {decision['device']}, " if decision["device"] else ""
-    out.print(Text(f"  {device}decided {_local(decision['time'], zone)} {zone.key}", "dim"))
+    out.print(Text(f"  {device}decided {_local(decision['time'], zone)} ({zone.key})", "dim"))
     clauses = book.clauses(decision)
     for clause in clauses:
         sign, style, note = _SIGNS[clause.mark]
@@ -165,8 +165,9 @@ def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, store: Sql
 
 
 def _local(time: str, zone: ZoneInfo) -> str:
+    """An instant as people of the site read it: the zone is told beside it."""
     time_ms = instant_ms(time)
-    return time if time_ms is None else clock_text(time_ms, zone)
+    return time if time_ms is None else clock_text(time_ms, zone)[:19].replace("T", " ")
 
 
 def _seen(name: str, value: Any, zone: ZoneInfo) -> str:

@@ -206,7 +206,8 @@ def test_what_is_wrong_keeps_its_default_and_the_rest_is_read() -> None:
 
 
 def test_no_secret_is_in_a_repr_or_a_mistake() -> None:
-    text = f"keys: {{ingest: [ingest-s3cret], admin: [admin-s3cret]}}\nchannels: {{p: {{kind: webhook, url: 'http://h/s3cret', secret: '{SECRET}'}}}}"
+    push = f"{{kind: webhook, url: 'http://h/s3cret', secret: '{SECRET}'}}"
+    text = f"keys: {{ingest: [ingest-s3cret], admin: [admin-s3cret]}}\nchannels: {{p: {push}}}"
     settings, mistakes = read_settings(text)
     assert mistakes == []
     assert "s3cret" not in repr(settings)

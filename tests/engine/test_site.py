@@ -155,7 +155,9 @@ def test_ten_mistakes_in_ten_places_are_ten_lines_each_at_its_place_with_a_mend(
         "beacons/a.yaml": b"- {id: hall, beacons: ['ibecon:1'], inside: shop}\n"
         b"- {id: attic, beacons: ['gateway:1'], inside: shoop}\n",
         "rules/a.yaml": RULE.replace(b"id: shop", b"id: shp").replace(b"trigger", b"triger"),
-        "rules/c.yaml": RULE.replace(b"id: hello", b"id: three").replace(b"id: shop", b"id: shp"),
+        "rules/c.yaml": RULE.replace(b"hello", b"three", 1)
+        .replace(b"shop", b"shp")
+        .replace(b"template: hello", b"title: T, body: B"),
         "rules/b.yaml": RULE.replace(b"id: hello", b"id: two").replace(b"push", b"puch"),
         "templates/hello.yaml": TEMPLATE.replace(b"place.name", b"place.nam"),
     }
