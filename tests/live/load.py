@@ -1,0 +1,91 @@
+"""A crowd that posts as phones do: each device in its own order, and the same again until it was taken."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import zlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from tests.live.process import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from tests.live.process import Process
+
+STREAMS = 8
+BATCH = 20
+
+
+@dataclass
+class Crowd:
+    """Posts until all is taken, or until it is `gone`.
+
+    `acked` has the pings answered 2xx, in order of each device; `refused` each other answer: status, headers.
+    """
+
+    process: Process
+    per_s: float
+    acked: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    gone: bool = False
+    _acked_s: float = 0.0
+
+    @property
+    def quiet_s(self) -> float:
+        """How long ago the last pings were taken."""
+        return asyncio.get_running_loop().time() - self._acked_s
+
+    @asynccontextmanager
+    async def posting(self, pings: Sequence[dict[str, Any]]) -> AsyncIterator[None]:
+        """Post all beside what is done within; ends when all was taken, or at once when that fails."""
+        task = asyncio.create_task(self.post(pings))
+        try:
+            yield
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def post(self, pings: Sequence[dict[str, Any]], patience_s: float = 60.0) -> None:
+        """Post all, in streams beside each other, at about `per_s` pings a second."""
+        streams: list[list[dict[str, Any]]] = [[] for _ in range(STREAMS)]
+        for ping in pings:
+            streams[zlib.crc32(ping["device"].encode()) % STREAMS].append(ping)
+        async with asyncio.TaskGroup() as group:
+            for stream in streams:
+                group.create_task(self._stream(stream, patience_s))
+
+    async def _stream(self, pings: list[dict[str, Any]], patience_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for start in range(0, len(pings), BATCH):
+            await asyncio.sleep(max(0.0, began + start * STREAMS / self.per_s - loop.time()))
+            batch = pings[start : start + BATCH]
+            await until(functools.partial(self._over_or_taken, batch), "a batch is taken", patience_s)
+            if self.gone:
+                return
+
+    def _over_or_taken(self, batch: list[dict[str, Any]]) -> Any:
+        return self.gone or self._taken(batch)
+
+    async def _taken(self, batch: list[dict[str, Any]]) -> bool:
+        try:
+            async with self.process.http.post(self.process.url + "/v1/pings", json=batch) as response:
+                status, headers = response.status, dict(response.headers)
+                told = await response.json()
+        except (aiohttp.ClientError, ConnectionError):
+            return False
+        if status != 202:
+            self.refused.append((status, headers))
+            assert status in (429, 503), (status, told)
+            return False
+        assert not told["rejected"], told
+        self.acked += batch
+        self._acked_s = asyncio.get_running_loop().time()
+        return True

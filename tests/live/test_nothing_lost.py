@@ -1,0 +1,184 @@
+"""No ping answered 2xx is lost, nor a message that it makes due: not by kill -9, not by a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.exact import worlds
+from tests.live.load import Crowd
+from tests.live.process import Process, command, live, process_of, until
+from tests.live.reckoning import h, jsonl, kept, owed, pending, write_site
+from tests.live.sink import Sink, sink_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.exact.oracle import Fence
+
+PER_S = 2_000.0
+HOUR_MS = 3_600_000
+
+
+def site_of(folder: Path, rng: random.Random, sink: Sink) -> tuple[Path, list[Fence]]:
+    """A site of polygons (the oracle is quick with those) that are entered by a fix in them."""
+    fences = [f for f in worlds.fences(1_600, rng) if not f.reach_m]
+    return write_site(folder / "site", fences, settings="detection: {preset: instant}\n", sink=sink.url), fences
+
+
+def world(rng: random.Random, now_ms: int, *, steps: int, devices: int = 300) -> list[dict[str, Any]]:
+    """Walkers of the last twenty hours."""
+    pings = worlds.walkers(devices, steps, rng, now_ms - 20 * HOUR_MS)
+    return [ping for ping in pings if ping["time"] < now_ms - HOUR_MS]
+
+
+async def settled(process: Process, sink: Sink, due: set[str]) -> None:
+    """Wait until everything due came, and nothing waits any more."""
+    await until(lambda: due <= sink.keys, "every message due arrives", 60)
+
+    async def at_rest() -> bool:
+        return (await process.metrics()).sum("nearcast_deliveries_pending") == 0
+
+    await until(at_rest, "no delivery is pending", 30)
+
+
+async def check_against_the_store(process: Process, sink: Sink, crowd: Crowd, fences: list[Fence]) -> set[str]:
+    """What was acknowledged is kept, what is due came, and a replay of the store decides the very same."""
+    due = owed(crowd.acked, fences)
+    assert len(due) > 50, "the world is empty: hardly anybody enters anything"
+    await settled(process, sink, due)
+    assert await process.end() == 0
+    assert {(p["device"], p["time"]) for p in crowd.acked} <= kept(process.store)
+    assert sink.keys == due
+    assert not sink.forged
+    out = process.site / "decisions.out"
+    done = await command("replay", process.site, "--from-store", "--decisions", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert {h(d["key"], "0") for d in jsonl(out) if d["outcome"] == "send"} == due
+    return due
+
+
+def check_repeats(sink: Sink, open_at_kill: list[tuple[float, set[str]]]) -> int:
+    """A key that was taken comes again only if its success was not yet recorded at a kill; always with one body."""
+    came = defaultdict(list)
+    for arrival in sink.got:
+        came[arrival.key].append(arrival)
+    twice = 0
+    for key, arrivals in came.items():
+        assert len({a.body for a in arrivals}) == 1, f"{key} came with two bodies"
+        good = [a for a in arrivals if a.status < 300]
+        for first, again in zip(good, good[1:], strict=False):
+            twice += 1
+            kills = [at for at, keys in open_at_kill if first.at_s <= at <= again.at_s and key in keys]
+            assert kills, f"{key} came again after a success that no kill cut off from its record"
+            assert kills[0] - first.at_s < 2.0, f"{key} was still not recorded {kills[0] - first.at_s:.1f} s after it"
+    return twice
+
+
+async def kill_again_and_again(folder: Path, rounds: int) -> None:
+    rng = random.Random(5)
+    async with sink_of(lambda: 503 if rng.random() < 0.2 else 204) as sink:
+        site, fences = site_of(folder, rng, sink)
+        async with process_of(site) as process:
+            pings = world(rng, process.now_ms(), steps=25 * rounds)
+            await process.consent(sorted({p["device"] for p in pings}))
+            crowd, open_at_kill = Crowd(process, PER_S), []
+            async with crowd.posting(pings):
+                for _ in range(rounds):
+                    await asyncio.sleep(rng.uniform(0.05, 0.6))
+                    await process.kill()
+                    open_at_kill.append((asyncio.get_running_loop().time(), pending(process.store)))
+                    await process.start()
+            await check_against_the_store(process, sink, crowd, fences)
+            check_repeats(sink, open_at_kill)
+
+
+@live()
+async def test_five_kills_under_load_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: Path) -> None:
+    await kill_again_and_again(tmp_path, 5)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@live(1100)
+async def test_fifty_kills_under_load_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: Path) -> None:
+    await kill_again_and_again(tmp_path, 50)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of a few megabytes in a folder; the test is left out where none may be mounted."""
+    folder.mkdir(parents=True)
+    try:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("a small file system cannot be mounted here: there is no `mount`")
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Take all the space that is left."""
+    with path.open("ab", buffering=0) as stream:
+        for size in (65_536, 4_096, 512):
+            try:
+                while stream.write(b"x" * size) == size:
+                    os.fsync(stream.fileno())
+            except OSError:
+                continue
+
+
+@live()
+async def test_a_full_disk_is_told_at_once_and_nothing_is_lost_when_space_returns(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    async with sink_of() as sink:
+        site, fences = site_of(tmp_path, rng, sink)
+        with small_disk(site / "var", 64) as disk:
+            async with process_of(site) as process:
+                pings = world(rng, process.now_ms(), steps=50)
+                await process.consent(sorted({p["device"] for p in pings}))
+                crowd = Crowd(process, PER_S)
+                third = len(pings) // 3
+                await crowd.post(pings[:third])
+                for part in (pings[third : 2 * third], pings[2 * third :]):
+                    await with_a_full_disk(process, sink, crowd, part, disk / "filler")
+                assert len(process.lines("ready")) == 1, "it was started again"
+                due = await check_against_the_store(process, sink, crowd, fences)
+                assert len(sink.taken) == len(due), "something was sent twice"
+
+
+async def with_a_full_disk(process: Process, sink: Sink, crowd: Crowd, pings: list[dict[str, Any]], filler: Path) -> None:
+    """Post while the disk is full until that shows, free it, and see the rest taken."""
+    fill(filler)
+    crowd.refused.clear()
+    async with crowd.posting(pings):
+        # what an earlier failed write took of the disk may still hold a few small commits
+        await until(lambda: crowd.refused and crowd.quiet_s > 2, "nothing is taken any more, and that is told")
+        assert all(status == 503 and "Retry-After" in headers for status, headers in crowd.refused)
+        assert (await process.ask("GET", "/readyz"))[0] == 503
+        assert (await process.ask("GET", "/healthz"))[0] == 200
+        await until(lambda: sink.open == 0, "the attempts under way land")
+        acked, sent, refused = len(crowd.acked), len(sink.got), len(crowd.refused)
+        await until(lambda: len(crowd.refused) >= refused + 50, "it goes on refusing")
+        assert len(crowd.acked) == acked, "something was taken that cannot have been kept"
+        assert len(sink.got) == sent, "an attempt began while nothing could be recorded"
+        filler.unlink()
+
+        async def ready() -> bool:
+            return (await process.ask("GET", "/readyz"))[0] == 200
+
+        await until(ready, "it takes pings again", 5)
