@@ -28,7 +28,7 @@ from nearcast.crowd import Crowd
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
-from nearcast.run import parse_listen, run_loop
+from nearcast.run import listen_option, run_loop
 from nearcast.town import town_of
 from nearcast.wiring import Surroundings, start
 
@@ -68,7 +68,10 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
     files = read_folder(site)
     show = Show(console)
     around = Surroundings(
-        clock=clock, show=show.push, colour=console.is_terminal, listen=parse_listen(options.listen) or ("127.0.0.1", 0)
+        clock=clock,
+        show=show.push,
+        colour=console.is_terminal,
+        listen=listen_option(options.listen) or ("127.0.0.1", 0),
     )
     process = await start(site, files, around)
     stop = asyncio.Event()

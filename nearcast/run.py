@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from connectors.clock import MachineClock
 from connectors.logs import configure_logs
+from engine.listen import parse_listen
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
-from nearcast.fault import ExitCode, InputFaultError
+from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.wiring import Surroundings, start
@@ -41,7 +42,7 @@ def run(path: Path, options: RunOptions) -> int:
     ready_kernels()
     sys.setswitchinterval(SWITCH_S)
     around = Surroundings(
-        clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=parse_listen(options.listen)
+        clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=listen_option(options.listen)
     )
     with contextlib.suppress(KeyboardInterrupt):
         run_loop(_serve(path, files, around))
@@ -74,14 +75,14 @@ async def _serve(path: Path, files: dict[str, bytes], around: Surroundings) -> N
         task.result()
 
 
-def parse_listen(text: str | None) -> tuple[str, int] | None:
-    """`HOST:PORT` as typed. Raises `InputFaultError`."""
+def listen_option(text: str | None) -> tuple[str, int] | None:
+    """What `--listen` says; None when it was not given. Raises `UsageFaultError`."""
     if text is None:
         return None
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) <= 65_535:
-        raise InputFaultError(f"`--listen` needs HOST:PORT, got `{text}`, write for example `127.0.0.1:8080`")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    found = parse_listen(text)
+    if found is None:
+        raise UsageFaultError(f"`--listen` needs HOST:PORT, got `{text}`, write for example `127.0.0.1:8080`")
+    return found
 
 
 def _print_line(line: str) -> None:

@@ -19,6 +19,7 @@ from connectors.http_settings import HttpSettings
 from connectors.metrics import Metrics
 from connectors.store_sqlite import SqliteStore
 from engine.delivery import Outbox
+from engine.listen import is_loopback
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings, resolve_env
 from engine.site import read_site
@@ -212,6 +213,11 @@ def _filled(settings: Settings) -> Settings:
 
 async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surroundings) -> HttpServer:
     host, port = around.listen or (settings.host, settings.port)
+    if not is_loopback(host) and not (settings.keys.ingest and settings.keys.admin):
+        raise InputFaultError(
+            f"`{host}` is open to other machines, which needs ingest and admin keys,"
+            " write `keys: {ingest: [...], admin: [...]}` in nearcast.yaml"
+        )
     server = HttpServer(door, HttpSettings.of(settings), metrics, around.clock)
     try:
         await server.start(host, port)
