@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from math import isfinite, nan
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -37,7 +38,7 @@ from engine.rejection import (
     refuse,
     required,
 )
-from engine.rfc3339 import in_era, instant_ms, number_ms
+from engine.rfc3339 import in_era, instant_ms, instants_ms, number_ms
 from engine.rows import GETTERS, Rows, columns
 
 if TYPE_CHECKING:
@@ -184,9 +185,10 @@ def _transposed(rows: Sequence[_Row]) -> Rows:
 def _times(rows: Rows) -> bool:
     """Make the times epoch milliseconds. False when one is none."""
     times: list[Any] = rows.times
-    if set(map(type, times)) != {int}:
-        times = [_time_ms(time) for time in times]
-        rows.times = times
+    kinds = set(map(type, times))
+    if kinds != {int}:
+        found = instants_ms(times) if kinds == {str} else [_time_ms(time) for time in times]
+        times[:] = found
         if None in times:
             return False
     received: list[Any] = rows.received
@@ -236,8 +238,8 @@ def _is_rssi(rssi: float) -> bool:
 
 
 def _by_time(rows: Rows) -> Rows:
-    order = sorted(range(len(rows)), key=rows.times.__getitem__)
-    return Rows(*([column[i] for i in order] if (column := get(rows)) else [] for get in GETTERS))
+    ordered = itemgetter(*sorted(range(len(rows)), key=rows.times.__getitem__))
+    return Rows(*(list(ordered(column)) if (column := get(rows)) else [] for get in GETTERS))
 
 
 # -- one by one ----------------------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def check_time(name: str, value: object) -> int:
 def check_era(name: str, time_ms: int) -> None:
     """Raise `RefusedError` for an instant that cannot be written out."""
     if not in_era(time_ms):
-        raise refuse(RejectReason.OUT_OF_RANGE, name, "must be in the years 1 to 9999", time_ms)
+        raise refuse(RejectReason.OUT_OF_RANGE, name, "must be in the years 1000 to 9999", time_ms)
 
 
 def check_age(time_ms: int, now_ms: int, *, max_age_ms: int, max_ahead_ms: int) -> None:
