@@ -45,12 +45,15 @@ test: warm ## all tests, less than ten minutes
 test-long: warm ## the long forms of the tests too: more seeds, more kills, larger cities
 	@$(BIN)/python -m pytest -m 'long or not long' --timeout 3600
 
-check: install ## what CI checks: format, lint, types, import arrows, house rules, docs
-	@echo 'format' && $(BIN)/ruff format --check .
-	@echo 'lint' && $(BIN)/ruff check .
-	@echo 'types' && $(BIN)/mypy
-	@echo 'import arrows' && $(BIN)/lint-imports
-	@echo 'house rules and docs' && $(BIN)/python -m pytest tests/house
+check: warm ## what CI checks: format, lint, types, import arrows, house rules, docs; all of them, also after one failed
+	@$(MAKE) --keep-going check-format check-lint check-types check-arrows check-house
+
+.PHONY: check-format check-lint check-types check-arrows check-house
+check-format: ; @echo '-- format' && $(BIN)/ruff format --check .
+check-lint:   ; @echo '-- lint' && $(BIN)/ruff check .
+check-types:  ; @echo '-- types' && $(BIN)/mypy
+check-arrows: ; @echo '-- import arrows' && $(BIN)/lint-imports
+check-house:  ; @echo '-- house rules and docs' && $(BIN)/python -m pytest tests/house
 
 format: install ## put the code into form
 	@$(BIN)/ruff format .
