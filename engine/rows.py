@@ -13,6 +13,8 @@ from math import nan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from engine.wire import NONE, Located
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 #: No speed, heading or strength of anything is larger: the largest float32.
 _MOST: Final = 3.4028234663852886e38
+#: From so many values on an array of numpy's is quicker.
+_MANY: Final = 64
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ def columns(requests: Sequence[Rows]) -> Located:
         speed=_numbers("f", whole.speeds),
         heading=_numbers("f", whole.headings),
         rssi=_numbers("f", whole.rssis, least=-_MOST),
-        mocked=bytes(map(bool, whole.mocked)),
+        mocked=_flags(whole.mocked),
         borders=list(accumulate(map(len, requests))),
         received=_received(whole.times, whole.received) if whole.received else b"",
     )
@@ -98,7 +102,16 @@ def _numbers(code: str, values: list[float | None], least: float = 0.0) -> bytes
     """A column of numbers. NaN for None, for what is below `least`, and for what a float32 cannot hold."""
     if values.count(None) == len(values):
         return array(code, (nan,)).tobytes() * len(values)
-    return array(code, [nan if x is None or not least <= x <= _MOST else x for x in values]).tobytes()
+    if len(values) < _MANY:
+        return array(code, [nan if x is None or not least <= x <= _MOST else x for x in values]).tobytes()
+    numbers = np.array(values, np.float64)  # None becomes NaN
+    numbers[(numbers < least) | (numbers > _MOST)] = nan
+    return numbers.astype(code).tobytes()
+
+
+def _flags(values: list[bool | None]) -> bytes:
+    """A column of flags; None is False."""
+    return bytes(map(bool, values)) if None in values else bytes(values)  # type: ignore[arg-type] # no None
 
 
 def _received(times: list[int], received: list[int | None]) -> bytes:

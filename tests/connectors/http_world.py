@@ -128,6 +128,7 @@ class Served:
 
     intake: MemoryIntake
     metrics: Metrics
+    server: HttpServer
     port: int
     http: aiohttp.ClientSession
 
@@ -169,7 +170,7 @@ async def serving(settings: HttpSettings | None = None) -> AsyncIterator[Served]
     await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
-            yield Served(intake, metrics, server.port, session)
+            yield Served(intake, metrics, server, server.port, session)
     finally:
         await server.stop()
 

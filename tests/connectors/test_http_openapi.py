@@ -23,7 +23,7 @@ from engine.settings import PingLimits
 from rules.facts import Reason
 from tests.connectors.http_world import PING, T0, MemoryIntake, Served, over_http
 
-SPEC: dict[str, Any] = YAML(typ="safe", pure=True).load(Path("docs/openapi.yaml").read_text())
+SPEC: dict[str, Any] = YAML(typ="safe", pure=True).load((Path(__file__).parents[2] / "docs/openapi.yaml").read_text())
 SCHEMAS: dict[str, Any] = SPEC["components"]["schemas"]
 METHODS = ("get", "put", "post", "delete")
 

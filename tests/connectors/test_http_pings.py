@@ -202,3 +202,21 @@ def test_the_counts_balance_over_a_mixed_life() -> None:
             ) == len(served.intake.pings)
 
     asyncio.run(main())
+
+
+def test_a_server_that_stops_answers_what_is_under_way_and_takes_nothing_more() -> None:
+    async def main() -> None:
+        async with serving() as served:
+            served.intake.gate = asyncio.Event()
+            asked = asyncio.create_task(served.post("/v1/pings", json=PING))
+            while served.count("nearcast_requests_in_flight") < 1:
+                await served.get("/healthz")
+            stopping = asyncio.create_task(served.server.stop())
+            await asyncio.sleep(0)
+            served.intake.gate.set()
+            assert (await asked)[0] == 202
+            await stopping
+            with pytest.raises(OSError):
+                await asyncio.open_connection("127.0.0.1", served.port)
+
+    asyncio.run(main())

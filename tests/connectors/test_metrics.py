@@ -68,7 +68,7 @@ def test_promtool_finds_nothing_to_mend() -> None:
 
 
 def test_the_page_is_made_from_the_table() -> None:
-    assert Path("docs/metrics.md").read_text() == page()
+    assert (Path(__file__).parents[2] / "docs/metrics.md").read_text() == page()
 
 
 # -- from the start ------------------------------------------------------------------------------------------------

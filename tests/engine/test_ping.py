@@ -350,6 +350,22 @@ def test_columns_of_many_requests_keep_their_borders_and_name_each_string_once()
     assert np.isnan(located.column("speed")).all()
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 500])
+def test_columns_of_many_rows_are_those_of_each_row(count: int) -> None:
+    values = [None, -1.0, 0.0, -0.0, 1e39, 3.5, math.nan, 3.4e38, 1e-50, math.inf]
+    rows = decoded([GOOD] * count).rows
+    rows.speeds = rows.accuracies = [values[i % len(values)] for i in range(count)]
+    rows.rssis = [None if v is None else -v for v in rows.speeds]
+    rows.mocked = [(None, False, True)[i % 3] for i in range(count)]
+    known = [math.nan if v is None or not 0 <= v < 1e39 else v for v in rows.speeds]
+    located = columns([rows])
+    np.testing.assert_array_equal(located.column("accuracy"), np.array(known))
+    np.testing.assert_array_equal(located.column("speed"), np.array(known, np.float32))
+    heard = [math.nan if v is None or abs(v) >= 1e39 else v for v in rows.rssis]
+    np.testing.assert_array_equal(located.column("rssi"), np.array(heard, np.float32))
+    assert located.column("mocked").tolist() == [i % 3 == 2 for i in range(count)]
+
+
 def test_columns_of_nothing_are_empty() -> None:
     assert columns([]).borders == [] and columns([Rows()]).borders == [0]
 
