@@ -28,8 +28,6 @@ from geo.mistake import Mistake
 from rules.syntax import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ruamel.yaml.events import Event
 
 FILE_BYTES_MAX: Final = 1 << 20
@@ -109,13 +107,6 @@ class Node:
         if isinstance(self.value, dict):
             return {k: n.plain() for k, n in self.value.items()}
         return [n.plain() for n in self.value] if isinstance(self.value, list) else self.value
-
-    def walk(self) -> Iterator[Node]:
-        """The node and all below it, in order."""
-        yield self
-        below = self.value.values() if isinstance(self.value, dict) else self.value if self.is_list else ()
-        for node in below:
-            yield from node.walk()
 
 
 class _RefusedError(Exception):

@@ -39,14 +39,13 @@ _UTC = ZoneInfo("UTC")
 class RuleSet:
     """The rules of a site, in every state, and what they need of its settings. Never changed once it is made.
 
-    `timezone` is the setting's zone. `channels` is None where none is configured: any name is then accepted.
+    `timezone` is the setting's zone.
     """
 
     rules: tuple[Rule, ...] = ()
     templates: Mapping[str, Template] = field(default_factory=dict)
     places: Sequence[Place] = ()
     timezone: ZoneInfo = _UTC
-    channels: frozenset[str] | None = None
     test_users: frozenset[str] = frozenset()
     _by_id: dict[str, Rule] = field(init=False, repr=False)
     _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
@@ -194,7 +193,6 @@ def read_rules(
             {name: template for name, template in texts.items() if template is not None},
             tuple(places),
             zone(timezone) or _UTC,
-            frozenset(channels) or None,
             frozenset(test_users),
         ),
         [],

@@ -243,11 +243,6 @@ class Distance(Quantity[float]):
         return None
 
 
-def percent() -> Quantity[float]:
-    """A share from 0 to 1, written `10%`."""
-    return Quantity("a share", "10%", units.PERCENT, units.parse_percent, "use the units `%`, from 0% to 100%")
-
-
 def size() -> Quantity[int]:
     """A number of bytes, written `1MiB`."""
     return Quantity("a size", "1MiB", units.SIZE, units.parse_size, "use the units `B KiB MiB GiB`")

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 def run_tests(ruleset: RuleSet) -> list[Mistake]:
     """Run every rule's own tests. Each that fails is a mistake at its place, with what came instead.
 
-    A test of a `draft` or `paused` rule is judged as if it were `live`.
+    A test of a `draft` or `paused` rule is judged as if it were `live`; a test that names no user has a test user.
     """
     places = {place.id: place for place in ruleset.places}
+    with_tester = replace(ruleset, test_users=ruleset.test_users | {TEST_USER})
     mistakes = [
         mistake
         for rule in ruleset.rules
         for case in rule.tests
-        if (mistake := _run(rule, case, ruleset, places)) is not None
+        if (mistake := _run(rule, case, with_tester if case.user == TEST_USER else ruleset, places)) is not None
     ]
     return sorted(mistakes)
 
@@ -67,8 +68,6 @@ def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Pla
         return None, why
     here = occasion.place.id if occasion.place is not None else None
     user = _user(rule, case, here, at_ms, zone)
-    if rule.test and case.user == TEST_USER:
-        ruleset = replace(ruleset, test_users=ruleset.test_users | {TEST_USER})
     return decide(rule, trigger, occasion, user, at_ms + case.late_ms, ruleset, places), ""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.reader import DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX, read_documents
+from rules.reader import DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX, Node, read_documents
 
 
 def plain(text: str) -> object:
@@ -16,6 +16,12 @@ def plain(text: str) -> object:
     assert mistakes == []
     (document,) = documents
     return document.plain()
+
+
+def below(node: Node) -> list[Node]:
+    """The node and all below it, in order."""
+    inner = node.value.values() if node.is_mapping else node.value if node.is_list else ()
+    return [node, *(found for child in inner for found in below(child))]
 
 
 def lines(text: str | bytes) -> list[str]:
@@ -88,7 +94,7 @@ def test_empty_documents_are_left_out() -> None:
 
 def test_nodes_know_their_places_and_paths() -> None:
     (document,), _ = read_documents("a:\n  - x: 1\n    y: [2, 3]\n", file="f")
-    found = {node.path: (node.line, node.column, node.key_line, node.key_column) for node in document.walk()}
+    found = {node.path: (node.line, node.column, node.key_line, node.key_column) for node in below(document)}
     assert found == {
         "": (1, 1, 1, 1),
         "a": (2, 3, 1, 1),
