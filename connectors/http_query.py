@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-#: The longest that an answer is held for its decisions; asking for longer is asking for this.
-WAIT_MAX_MS: Final = 2_000
 _DIGITS_MAX: Final = 18
 
 
 def wait_asked(request: web.Request) -> bool:
     """Whether the answer is to be held until the pings are decided.
 
-    The step that decides them is the one that keeps them, so the answer never comes before: how long one may wait is
-    judged, at most `WAIT_MAX_MS` count, and the answer comes when it can.
+    The step that decides pings is the one that keeps them, and no answer comes before they are kept. So they are decided
+    by then, however short the wait, and nobody waits for longer.
     """
     if not request.query_string:
         return False
