@@ -25,8 +25,8 @@ _DIGITS_MAX: Final = 18
 def wait_asked(request: web.Request) -> bool:
     """Whether the answer is to be held until the pings are decided.
 
-    The step that decides pings is the one that keeps them, and no answer comes before they are kept. So they are decided
-    by then, however short the wait, and nobody waits for longer.
+    The step that decides pings is the one that keeps them, and no answer comes before they are kept. So they are
+    decided by then, however short the wait, and nobody waits for longer.
     """
     if not request.query_string:
         return False
