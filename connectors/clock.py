@@ -16,6 +16,9 @@ class Clock(Protocol):
     def now_ms(self) -> int:
         """The wall's time, in epoch milliseconds. May jump, when somebody sets the machine's clock."""
 
+    def exact_ms(self) -> float:
+        """The same with its fraction: for durations between parts that pass instants on."""
+
     def monotonic_s(self) -> float:
         """Seconds since some moment, never going back: for durations alone."""
 
@@ -28,6 +31,10 @@ class MachineClock:
     def now_ms(self) -> int:
         """The machine's time, in epoch milliseconds."""
         return time.time_ns() // 1_000_000
+
+    def exact_ms(self) -> float:
+        """The machine's time, in epoch milliseconds with their fraction."""
+        return time.time_ns() / 1_000_000
 
     def monotonic_s(self) -> float:
         """The machine's steady clock, in seconds."""
@@ -51,7 +58,11 @@ class ShiftedClock:
 
     def now_ms(self) -> int:
         """The shifted time, in epoch milliseconds. It does not jump when the machine's clock is set."""
-        return self._start_ms + int((time.monotonic() - self._began_s) * 1000 * self._rate)
+        return int(self.exact_ms())
+
+    def exact_ms(self) -> float:
+        """The same with its fraction."""
+        return self._start_ms + (time.monotonic() - self._began_s) * 1000 * self._rate
 
     def monotonic_s(self) -> float:
         """Seconds on this clock: they pass at its rate."""

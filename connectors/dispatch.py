@@ -33,7 +33,7 @@ class DeliveryMetrics(Protocol):
     def attempt(self, channel: str, result: AttemptResult) -> None:
         """One attempt was made."""
 
-    def handoff(self, received_ms: int, handed_ms: int) -> None:
+    def handoff(self, received_ms: float, handed_ms: float) -> None:
         """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
 
     def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:

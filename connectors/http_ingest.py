@@ -54,8 +54,8 @@ class Ingest:
             body = await read_body(
                 request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
-            received_ms = self._clock.now_ms()
-            decoded = decode_pings(body, ndjson=ndjson, now_ms=received_ms, limits=settings.ping)
+            received_ms = self._clock.exact_ms()
+            decoded = decode_pings(body, ndjson=ndjson, now_ms=int(received_ms), limits=settings.ping)
             del body
             if decoded.rows:
                 taken = self._limit(decoded.rows.devices)

@@ -50,7 +50,7 @@ class Intake(Protocol):
     def ready(self) -> bool:
         """True while pings are taken."""
 
-    async def located(self, decoded: Decoded, *, received_ms: int, wait: bool) -> LocatedAnswer:
+    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the good pings and sightings of one request, received at `received_ms`."""
 
     async def happened(self, events: Sequence[Happened]) -> tuple[int, int]:

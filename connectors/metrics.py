@@ -208,7 +208,7 @@ class Metrics:
         """One attempt was made."""
         self._all["nearcast_delivery_attempts_total"].labels(channel, result.value).inc()
 
-    def handoff(self, received_ms: int, handed_ms: int) -> None:
+    def handoff(self, received_ms: float, handed_ms: float) -> None:
         """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
         self._all["nearcast_ping_to_handoff_seconds"].observe(max(handed_ms - received_ms, 0) / 1000)
 

@@ -36,7 +36,7 @@ class ConsoleChannel:
     async def attempt(self, delivery: Delivery, number: int) -> Attempt:
         """Show the message."""
         self._show(console_line(delivery.body, colour=self._colour, zone=self._zone))
-        return Attempt(AttemptResult.OK, handed_ms=self._clock.now_ms())
+        return Attempt(AttemptResult.OK, handed_ms=self._clock.exact_ms())
 
     async def close(self) -> None:
         """Nothing to let go of."""

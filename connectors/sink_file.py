@@ -50,7 +50,7 @@ class FileChannel:
             batch, self._waiting = self._waiting, []
             try:
                 await asyncio.to_thread(append, self._path, [line for line, _ in batch])
-                attempt = Attempt(AttemptResult.OK, handed_ms=self._clock.now_ms())
+                attempt = Attempt(AttemptResult.OK, handed_ms=self._clock.exact_ms())
             except OSError as error:
                 attempt = Attempt(AttemptResult.RETRY, f"`{self._path}`: {error.strerror or error}")
             for _, done in batch:

@@ -39,12 +39,12 @@ class WebhookChannel:
 
     async def attempt(self, delivery: Delivery, number: int) -> Attempt:
         """Post the delivery's body once."""
-        written: list[int] = []  # when the request was written
+        written: list[float] = []  # when the request was written
         try:
             answer = await self._poster.post(
                 self._sign(delivery.key, delivery.body),
                 delivery.body,
-                lambda: written.append(self._clock.now_ms()),
+                lambda: written.append(self._clock.exact_ms()),
             )
         except PostError as error:
             # What was never written surely did not arrive.
@@ -124,5 +124,5 @@ def _signer(secret: str) -> Webhook:
         raise ValueError("a webhook secret is base64 after `whsec_`, make one of 24 random bytes") from error
 
 
-def _first(written: list[int]) -> int | None:
+def _first(written: list[float]) -> float | None:
     return written[0] if written else None

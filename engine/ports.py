@@ -53,7 +53,7 @@ class Delivery:
     place: str | None = None
     test: bool = False
     at_most_once: bool = False
-    received_ms: int | None = None
+    received_ms: float | None = None
     state: DeliveryState = DeliveryState.PENDING
     attempts: int = 0
     attempt_open: bool = False
@@ -174,7 +174,7 @@ class Attempt:
     result: AttemptResult
     detail: str = ""
     retry_after_ms: int | None = None
-    handed_ms: int | None = None
+    handed_ms: float | None = None
 
 
 class Channel(Protocol):

@@ -44,7 +44,7 @@ class Door:
         """True while pings are taken."""
         return self._live.ready
 
-    async def located(self, decoded: Decoded, *, received_ms: int, wait: bool) -> LocatedAnswer:
+    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the accepted pings and sightings of one request."""
         return await self._live.located(decoded, received_ms=received_ms, wait=wait)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -56,6 +56,7 @@ class Waiting:
     rows: Rows | None = None
     inputs: Sequence[Input] = ()
     wait: bool = False
+    received_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -81,12 +82,14 @@ class Live:
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
-    async def located(self, decoded: Decoded, *, received_ms: int, wait: bool) -> LocatedAnswer:
+    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take accepted pings and sightings of one request; answers once they are durable."""
         rows = decoded.rows
         if not len(rows):
             return LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
-        answer: LocatedAnswer = await self._enqueue(Waiting(self._future(), rows=rows, wait=wait))
+        answer: LocatedAnswer = await self._enqueue(
+            Waiting(self._future(), rows=rows, wait=wait, received_ms=received_ms)
+        )
         return answer
 
     async def submit(self, inputs: Sequence[Input]) -> list[bool]:
@@ -184,16 +187,23 @@ class Live:
             return
         self.seq += 1
         self._tail_rows += sum(len(w.rows) if w.rows is not None else len(w.inputs) for w in taken)
-        self._send(effects)
+        self._send(effects, [w.received_ms for w in taken if w.rows is not None])
         await self._answer(taken, effects)
         self._measure(effects)
 
-    def _send(self, effects: Effects) -> None:
-        """What was committed may leave; what an edit or an erasure stopped may not."""
+    def _send(self, effects: Effects, received_ms: Sequence[float] = ()) -> None:
+        """What was committed may leave; what an edit or an erasure stopped may not.
+
+        `received_ms` is when each located request came: a message's way is measured from there.
+        """
         stopped = {e.key for e in effects.endings if e.state is DeliveryState.CANCELLED}
         if stopped:
             self.dispatcher.cancel(*stopped)
-        self.dispatcher.add(*(d for d in effects.deliveries if d.key not in stopped))
+        if effects.deliveries:
+            request = dict(zip((d.key for d in effects.decisions), effects.requests, strict=True))
+            self.dispatcher.add(
+                *(_since(d, request[d.decision], received_ms) for d in effects.deliveries if d.key not in stopped)
+            )
 
     async def _answer(self, taken: list[Waiting], effects: Effects) -> None:
         accepted = [n for c in effects.counted for n in c.accepted.tolist()]
@@ -288,12 +298,14 @@ class Live:
     async def _save(self, point: Checkpoint) -> None:
         try:
             await asyncio.to_thread(self.store.save_checkpoint, point)
+            self.metrics.checkpointed(point.now_ms)
         except StoreError as error:
             log.warning("no checkpoint was kept, the journal is whole", error=str(error))
 
     def _measure(self, effects: Effects) -> None:
         self.metrics.effects(effects)
         self.metrics.devices(len(self.engine.sense.devices))
+        self.metrics.tail(self._tail_rows)
 
     # -- edits -----------------------------------------------------------------------------------------------------
 
@@ -333,6 +345,10 @@ def _inputs(taken: Sequence[Waiting]) -> list[Input]:
     if run:
         inputs.append(columns(run))
     return inputs
+
+
+def _since(delivery: Delivery, request: int, received_ms: Sequence[float]) -> Delivery:
+    return replace(delivery, received_ms=received_ms[request]) if 0 <= request < len(received_ms) else delivery
 
 
 def _edited(effects: Effects) -> tuple[str, dict[str, bytes]] | None:

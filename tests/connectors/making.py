@@ -27,6 +27,9 @@ class SetClock:
     def __init__(self, now_ms: int = T0) -> None:
         self.at_ms = now_ms
 
+    def exact_ms(self) -> float:
+        return float(self.now_ms())
+
     def now_ms(self) -> int:
         return self.at_ms
 
@@ -108,7 +111,7 @@ class Tally:
     def attempt(self, channel: str, result: AttemptResult) -> None:
         self.attempts.append((channel, result))
 
-    def handoff(self, received_ms: int, handed_ms: int) -> None:
+    def handoff(self, received_ms: float, handed_ms: float) -> None:
         self.handoffs.append(handed_ms - received_ms)
 
     def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:
