@@ -137,17 +137,20 @@ class Presence:
     def quiet_ms(self) -> int:
         """The shortest silence after which one of its rows ends; `FAR` when it has none."""
         held = self.held() if self.signals else ()
-        return min((self.view.detections[f].silence_ms for f in self.rows if f not in held), default=FAR)
+        due_ms = min((self._silent_ms(row) for fence, row in self.rows.items() if fence not in held), default=FAR)
+        return due_ms if due_ms == FAR else due_ms - self.clock_ms
 
     def busy(self) -> bool:
         """True while the next fix needs the machine, even when it is in the same fences.
 
-        So it is while a count runs, in a zone (a new user takes it along), and after a sighting that is newer than the
-        newest fix (an older fix names no user).
+        So it is while a count runs, in a zone (a new user takes it along), after a sighting that is newer than the newest
+        fix (an older fix names no user), and until the device's clock has come to where an edit began a stay.
         """
         if self.clock_ms > self.fix_ms or any(s.entered_ms is not None for s in self.signals.values()):
             return True
-        return any(r.entered_ms is None or r.count or r.waits for r in self.rows.values())
+        return any(
+            r.entered_ms is None or r.count or r.waits or r.entered_ms > self.clock_ms for r in self.rows.values()
+        )
 
     def sorted_rows(self) -> list[Row]:
         """The rows, in ascending order of fence."""
@@ -202,8 +205,7 @@ class Presence:
 
     def _exit(self, row: Row, time_ms: int, cause: str) -> None:
         del self.rows[row.fence]
-        if row.entered_ms is not None:  # an edit may begin a stay ahead of the device's clock, and another shorten silence
-            time_ms = max(time_ms, row.entered_ms)
+        if row.entered_ms is not None:
             self.told.append(Change(Kind.EXITED, row.fence, time_ms, cause, row.entered_ms))
 
     def _enter_zone(self, number: int, time_ms: int) -> None:
@@ -272,7 +274,7 @@ class Presence:
         for fence, row in self.rows.items():
             detection = self.view.detections[fence]
             if fence not in held:
-                timers.append((self.clock_ms + detection.silence_ms, _SILENT, fence))
+                timers.append((self._silent_ms(row), _SILENT, fence))
             if row.entered_ms is None:
                 continue
             if row.count and fence not in held:
@@ -287,6 +289,11 @@ class Presence:
             if not signal.waits:
                 self._add_dwell(timers, place, signal.entered_ms, signal.dwelled_ms)
         return timers
+
+    def _silent_ms(self, row: Row) -> int:
+        """When silence ends a row: not before an edit began it, ahead of the device's clock."""
+        due_ms = self.clock_ms + self.view.detections[row.fence].silence_ms
+        return due_ms if row.entered_ms is None else max(due_ms, row.entered_ms)
 
     def _add_dwell(self, timers: list[tuple[int, int, int]], place: int, entered_ms: int, told_ms: int) -> None:
         for dwell_ms in self.view.dwells[place]:

@@ -208,9 +208,9 @@ class Plant:
     def _resends(self) -> list[Input]:
         if self.random.random() > 0.02:
             return []
-        failed = [
-            d for d in self.journal.deliveries.values() if d.state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
-        ]
+        running = self.engine.site.rules.running
+        again = (DeliveryState.FAILED, DeliveryState.EXPIRED)
+        failed = [d for d in self.journal.deliveries.values() if d.state in again and d.rule in running]
         if not failed:
             return []
         d = self.random.choice(failed)
