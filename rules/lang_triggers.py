@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rules.facts import Kind
 from rules.model import TRANSITIONS, Trigger
 from rules.place import PlaceRef
-from rules.scalars import Duration, Plain, Word, Zone, name, time_of_day
+from rules.scalars import Duration, Plain, Text, Word, Zone, name, time_of_day
 from rules.shapes import Again, Cases, Fields, Json, Key, Listing, Noted, OneOrMore, Record, Shape, Table
 from rules.units import DAY_MS, WEEKDAYS
 from rules.windows import EVERY_DAY
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def _place_ref(how: str) -> Fields[PlaceRef]:
     doc = {"id": "the place of this id", "tag": "every place with this tag", "group": "every place of this group"}
-    key = Key(name("shinjuku"), doc[how], required=True)
+    # Ids, tags and groups are the map's, in whatever script their author writes.
+    key = Key(Text(example="shinjuku", most=256), doc[how], required=True)
     return Fields("a place", {how: key}, lambda record: PlaceRef(**{how: record.get(how)}))
 
 

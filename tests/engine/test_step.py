@@ -221,3 +221,14 @@ def test_presence_of_any_device_counts_for_a_user() -> None:
     play.fix(3, 200, device="phone", user="u-1")
     play.fix(4, 0, device="phone", user="u-1")
     assert [r for _, r in reasons(play)] == ["audience", "sent"]
+
+
+def test_places_are_named_in_any_script() -> None:
+    rule = ENTER.replace("{id: shop}", "{tag: デパ地下}").replace(
+        "{attribute: tier, in: [gold]}", "{inside: {id: 新宿店}}"
+    )
+    files = files_of([circle("新宿店", tags=["デパ地下"])], rules=rule, settings=INSTANT)
+    play = Stage(site_of(files))
+    play.step([CONSENT])
+    play.fix(0, 0, user="u-1")
+    assert reasons(play) == [("enter", "sent")]
