@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
 
 async def _serve(path: Path, files: dict[str, bytes], around: Surroundings) -> None:
     process = await start(path, files, around)
+    gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again and again
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
