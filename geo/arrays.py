@@ -9,3 +9,4 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer[Any]]
+ShortArray = NDArray[np.float32]

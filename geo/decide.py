@@ -1,7 +1,8 @@
 """From a record to the fences of one point: the whole ones as they are, the border ones by the exact predicates.
 
 Owns the reading of records. Must not know how a point's record was found. Loops over circles and over edges have no
-branches that depend on the point, but one, hardly ever taken: what the fast arithmetic leaves open is asked again.
+branches that depend on the point, but one, hardly ever taken: what the shortened numbers leave open is asked of the
+fence itself.
 """
 
 from __future__ import annotations
@@ -9,24 +10,24 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from geo.arrays import FloatArray, IntArray
+from geo.arrays import FloatArray, IntArray, ShortArray
 from geo.columns import Columns
-from geo.cover import at_end, in_area, in_disc
+from geo.cover import in_area, in_disc
 from geo.geodesic import A_M, E2
 from geo.kernel import inlined, kernel
-from geo.orient import FILTER, orient
-from geo.record import WHOLE_FENCE
+from geo.record import HEAD, WHOLE_FENCE
 from geo.segment import least_m, segment_m
 
 
 class Tables(NamedTuple):
-    """The index as arrays; see `tiles` and `record` for their layout. `ints` and `floats` are views of `arena`."""
+    """The index as arrays; see `tiles` and `record` for their layout. The last three but one are views of `arena`."""
 
     lattices: FloatArray
     table: IntArray
     slots: IntArray
     arena: IntArray
     ints: IntArray
+    shorts: ShortArray
     floats: FloatArray
     columns: Columns
 
@@ -38,66 +39,62 @@ def decide(t: Tables, word: int, lat: float, lng: float, x: float, y: float, z: 
     (x, y, z) is the point's unit vector; `out` has room for all of them.
     """
     whole, border = int(t.ints[2 * word]), int(t.ints[2 * word + 1])
-    discs, clipped = int(t.ints[2 * word + 2]), int(t.ints[2 * word + 3])
-    word += 2 + (whole + 1) // 2
+    at = 2 * word + 2
+    discs, clipped = int(t.ints[at]), int(t.ints[at + 1])
+    off_lng, off_lat, slack = lng - t.shorts[at + 2], lat - t.shorts[at + 3], float(t.shorts[at + 4])
     n = A_M / math.sqrt(1.0 - E2 * z * z)
     px, py, pz = n * x, n * y, n * (1.0 - E2) * z
+    off_x, off_y, off_z = px - t.shorts[at + 5], py - t.shorts[at + 6], pz - t.shorts[at + 7]
+    at += 2 * HEAD + whole + (whole & 1)
     for _ in range(discs):
-        f = t.ints[2 * word]
-        d2 = (px - t.floats[word + 1]) ** 2 + (py - t.floats[word + 2]) ** 2 + (pz - t.floats[word + 3]) ** 2
-        inside = d2 <= t.floats[word + 4]
-        if (not inside) & (d2 <= t.floats[word + 5]):
+        f = t.ints[at]
+        d2 = (off_x - t.shorts[at + 1]) ** 2 + (off_y - t.shorts[at + 2]) ** 2 + (off_z - t.shorts[at + 3]) ** 2
+        inside = d2 <= t.shorts[at + 4]
+        if (not inside) & (d2 <= t.shorts[at + 5]):
             inside = in_disc(t.columns, f, lat, lng, px, py, pz)
         out[size] = f
         size += inside
-        word += 6
+        at += 6
     for _ in range(clipped):
-        meta = int(t.ints[2 * word + 1])
-        out[size] = t.ints[2 * word]
-        size += in_clipped(t.floats, word + 1, meta >> 2, (meta & 1) != 0, (meta & 2) != 0, lng, lat)
-        word += 1 + 4 * (meta >> 2)
+        f, meta = t.ints[at], int(t.ints[at + 1])
+        at += 2
+        inside, unsure = in_clipped(t.shorts, at, meta, slack, off_lng, off_lat)
+        if unsure:
+            inside = in_area(t.columns, f, lat, lng)
+        out[size] = f
+        size += inside
+        at += 4 * (meta >> 2)
     for _ in range(border - discs - clipped):
-        f, count = int(t.ints[2 * word]), int(t.ints[2 * word + 1])
+        f, count = t.ints[at], int(t.ints[at + 1])
+        at += 2
         out[size] = f
         if count == WHOLE_FENCE:
             size += in_area(t.columns, f, lat, lng)
-            word += 1
         else:
-            size += _in_line(t.floats, word + 1, count, t.columns.size_m[f], lat, lng, px, py, pz)
-            word += 1 + 4 * count
+            size += _in_line(t.floats, at // 2, count, t.columns.size_m[f], lat, lng, px, py, pz)
+            at += 8 * count
     return size
 
 
 @kernel
-def in_clipped(floats: FloatArray, word: int, count: int, odd: bool, west: bool, x: float, y: float) -> bool:
-    """`cover.in_rings` on the clipped edges: crossings of a ray to the east or the west, or on an edge.
+def in_clipped(shorts: ShortArray, at: int, meta: int, slack: float, x: float, y: float) -> tuple[bool, bool]:
+    """(inside, unsure) of a point by the clipped edges: crossings of a ray to the east or the west.
 
-    A determinant that is not surely different from 0 may mean a point on an edge, at a corner or within a rounding of
-    them: then the edges are gone through again with care.
+    Unsure is who may be on the other side of an edge, or level with the other side of its end, if the ends are up to
+    `slack` from where float32 has them: the determinant then changes by less than the bound below.
     """
+    inside, west = (meta & 1) != 0, (meta & 2) != 0
     unsure = False
-    inside = odd
-    for k in range(word, word + 4 * count, 4):
-        x0, y0, x1, y1 = floats[k], floats[k + 1], floats[k + 2], floats[k + 3]
-        left, right = (x1 - x0) * (y - y0), (y1 - y0) * (x - x0)
-        side = left - right
-        unsure |= abs(side) <= FILTER * (abs(left) + abs(right))
+    for k in range(at, at + 4 * (meta >> 2), 4):
+        x0, y0, x1, y1 = float(shorts[k]), float(shorts[k + 1]), float(shorts[k + 2]), float(shorts[k + 3])
+        dx, dy, ex, ey = x1 - x0, y1 - y0, x - x0, y - y0
+        side = dx * ey - dy * ex
+        bound = slack * (2.5 * (abs(dx) + abs(dy) + abs(ex) + abs(ey)) + 4.0 * slack)
+        level = (abs(ey) <= slack) | (abs(y - y1) <= slack)
+        behind = (min(x0, x1) > x + slack) if west else (max(x0, x1) < x - slack)
+        unsure |= (abs(side) <= bound) | (level & (not behind))
         inside ^= ((y0 > y) != (y1 > y)) & (((side > 0.0) == (y1 > y0)) != west)
-    return _in_clipped_exactly(floats, word, count, odd, west, x, y) if unsure else inside
-
-
-@kernel
-def _in_clipped_exactly(floats: FloatArray, word: int, count: int, odd: bool, west: bool, x: float, y: float) -> bool:
-    for k in range(word, word + 4 * count, 4):
-        x0, y0, x1, y1 = floats[k], floats[k + 1], floats[k + 2], floats[k + 3]
-        if (y0 > y) != (y1 > y):
-            side = orient(x0, y0, x1, y1, x, y)
-            if side == 0.0:
-                return True
-            odd ^= ((side > 0.0) == (y1 > y0)) != west
-        elif at_end(x0, y0, x1, y1, x, y):
-            return True
-    return odd
+    return inside, unsure
 
 
 @kernel

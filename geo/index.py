@@ -44,7 +44,7 @@ class FenceIndex:
         slots, arena = write_records(columns, painted)
         tables = Tables(
             painted.lattices, painted.table, slots,
-            arena, arena.view(np.int32), arena.view(np.float64), columns,
+            arena, arena.view(np.int32), arena.view(np.float32), arena.view(np.float64), columns,
         )  # fmt: skip
         return cls(tables, painted.resolutions)
 

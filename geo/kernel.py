@@ -1,28 +1,56 @@
 """How the kernels of the map are compiled: cached on disk, without the interpreter lock, strict IEEE arithmetic.
 
-Owns the one decorator. Never `fastmath`: the exact predicates rest on every rounding being the written one.
+Owns the two decorators. Never `fastmath`: the exact predicates rest on every rounding being the written one.
+
+A cached kernel has the kernels that it calls compiled into it, but numba looks only at its own file to see whether it
+is still good: after an update that changed `orient.py` alone, `match` would go on with the old predicate. So here the
+stamp of every cached kernel is that of all sources of the package.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from numba import njit
 
+import geo
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+def _stamp_of_sources() -> bytes:
+    digest = hashlib.sha256()
+    for name in sorted(module.name for module in pkgutil.iter_modules(geo.__path__)):
+        digest.update(pkgutil.get_data("geo", f"{name}.py") or b"")
+    return digest.digest()
+
+
+STAMP = _stamp_of_sources()
+
+
+def _compile(function: Callable[..., Any], *, forceinline: bool) -> Any:
+    plain = functools.partial(njit, nogil=True, error_model="numpy", forceinline=forceinline)
+    try:
+        compiled: Any = plain(cache=True)(function)
+    except RuntimeError:
+        # there is no folder that can be written to: then each process compiles for itself
+        return plain()(function)
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if file is None:
+        return plain()(function)
+    file._source_stamp = STAMP
+    return compiled
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` at its first call, or load it from the cache."""
-    return cast(Function, _compiled(function))
-
-
-_inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+    return cast(Function, _compile(function, forceinline=False))
 
 
 def inlined(function: Function) -> Function:
     """As `kernel`, and written out where it is called: for what takes many arrays, which are dear to hand over."""
-    return cast(Function, _inlined(function))
+    return cast(Function, _compile(function, forceinline=True))

@@ -23,7 +23,7 @@ COARSEST = 3
 STEP = 2
 """Between the resolutions in use: cells differ 49 times in area."""
 
-ENTRIES_MAX = 10_000_000
+ENTRIES_MAX = 20_000_000
 """So many (cell, fence) pairs all fences may make together, about 250 MB; if more, all get coarser cells."""
 
 FENCE_ENTRIES_MAX = 20_000

@@ -13,6 +13,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.decide import Tables, decide, sort_tail
 from geo.kernel import inlined, kernel
 from geo.project import lattice_cells, planes, unit_vectors
+from geo.record import HEAD
 from geo.tiles import TILE_CELLS, cell_in_tile, find, tile_key
 
 CHUNK = 1024
@@ -98,7 +99,7 @@ def _gather(
             if word == 0:
                 continue
             whole = int(t.ints[2 * word])
-            start = 2 * word + (4 if t.ints[2 * word + 1] > 0 else 2)
+            start = 2 * word + (2 + 2 * HEAD if t.ints[2 * word + 1] > 0 else 2)
             for n in range(whole):
                 out[size + n] = t.ints[start + n]
             if size == row:

@@ -2,18 +2,23 @@
 
 Owns the layout of records and the clipping of borders to a cell. Must not know how points come in.
 
-A record is a row of 8-byte words, most of them pairs of int32. The first is (whole fences, border fences); if there are
-border fences, the second is (circles, clipped areas) among them. The ids of the whole fences follow, two a word,
-ascending. Then the border fences, each kind ascending:
+A record is a row of 8-byte words, most of them pairs of int32 or float32. The first is (whole fences, border fences).
+If there are border fences, a head of HEAD words follows: (circles, clipped areas) among them, the record's origin as
+(lng, lat), then (slack, x) and (y, z) of the origin's `ecef`. The ids of the whole fences come next, two a word,
+ascending; then the border fences, each kind ascending:
 
-- circles: (id, 0), the centre as `ecef` and the squares of `chord_m_bounds`, float64[5];
-- clipped areas: (id, odd | west << 1 | count << 2), the edges left by `_clip`, float64[count, 4] in degrees;
-- others: (id, count), a corridor's edges in reach, float64[count, 4]; count is WHOLE_FENCE for an area that must be
-  asked as a whole: near the poles and the antimeridian, where boxes fail.
+- circles: (id, x), (y, z) of the centre and (near, far), the squared distances surely within and surely beyond;
+- clipped areas: (id, odd | west << 1 | count << 2), the edges left by `_clip`, four float32 each;
+- others: (id, count), a corridor's edges in reach, float64[count, 4] in degrees; count is WHOLE_FENCE for an area that
+  must be asked as a whole: near the poles and the antimeridian, where boxes fail.
 
-Clipping keeps every answer the same to the bit, since no edge is ever altered: a ray from the point goes east or west,
-whichever needs fewer edges; edges outside the cell's latitudes or wholly behind are dropped, edges wholly ahead
-that span the latitudes are always crossed and go into `odd`, all others stay as they are.
+Edges and centres are float32 relative to the record's origin, which halves what a lookup reads. `slack` is how far, in
+degrees, an end of an edge may be from where it really is: whoever is that near to an edge is decided from the fence
+itself, in double and, if need be, without any rounding. So no answer ever rests on a shortened number.
+
+Clipping: a ray from the point goes east or west, whichever needs fewer edges; edges outside the cell's latitudes or
+wholly behind are dropped, edges wholly ahead that span the latitudes are always crossed and go into `odd`, all others
+stay.
 """
 
 from __future__ import annotations
@@ -22,21 +27,33 @@ import math
 
 import numpy as np
 
-from geo.arrays import FloatArray, IntArray
+from geo.arrays import FloatArray, IntArray, ShortArray
 from geo.columns import AREA, BLOCK, CIRCLE, Columns
-from geo.face import cell_centre, from_plane
+from geo.face import FRAMES, cell_centre, from_plane
 from geo.geodesic import CURVATURE_M_MAX, ecef
 from geo.kernel import kernel
 from geo.paint import Painted
 from geo.raster import ROUND
 from geo.segment import least_m, segment_m
 from geo.tiles import SIDE, TILE_CELLS, tile_place
-from geo.trig import lat_lng, sincos_deg
+from geo.trig import RADIANS, lat_lng, sincos_deg
 
 WHOLE_FENCE = -1
 
+HEAD = 4
+"""Words of a record with border fences, after the first, before its ids."""
+
+BEHIND = 32
+"""Words of nothing behind the last record: a lookup touches so many from a record's start, whatever its length."""
+
+SHORTENED = 2.0**-23
+"""Twice the share by which a float32 may be off."""
+
 LAT_MAX = 80.0
-"""Beyond, edges of cells bulge too far from their corners' box."""
+"""Beyond, cells bend too much for a box made from their middle."""
+
+CORNERS = ((ROUND * 0.5 * math.sqrt(3.0), 0.5 * ROUND), (0.0, ROUND), (-ROUND * 0.5 * math.sqrt(3.0), 0.5 * ROUND))
+"""Three corners of a cell on its lattice; the others lie opposite."""
 
 SEEN = 1 << 14
 """Records without border fences are often the same as an earlier one: so many are remembered."""
@@ -49,17 +66,17 @@ def write_records(columns: Columns, painted: Painted) -> tuple[IntArray, IntArra
     arena = np.zeros(4096, np.int64)
     seen = np.zeros(SEEN, np.int64)
     at, used = 0, 1
-    while at < slots.size:
+    while True:
         at, used, wanted = _write(
-            columns, painted.lattices, painted.tile_keys, starts, fences, slots, at, used,
-            arena, arena.view(np.int32), arena.view(np.float64), seen,
+            columns, painted.lattices, painted.tile_keys, starts, fences, slots, at, used, arena,
+            arena.view(np.int32), arena.view(np.float32), arena.view(np.float64), seen,
         )  # fmt: skip
-        if at < slots.size:
-            bigger = np.zeros(max(wanted, arena.size + arena.size // 2), np.int64)
-            bigger[:used] = arena[:used]
-            arena = bigger
-    # a line more than used: lookups touch what may lie behind the last record
-    return slots, arena[: used + 64].copy()
+        done = at == slots.size
+        bigger = np.zeros(used + BEHIND if done else max(wanted, arena.size + arena.size // 2), np.int64)
+        bigger[:used] = arena[:used]
+        arena = bigger
+        if done:
+            return slots, arena
 
 
 @kernel
@@ -84,7 +101,8 @@ def _by_slot(slot: IntArray, fence: IntArray, entries: int, slots: int) -> tuple
 @kernel
 def _write(
     columns: Columns, lattices: FloatArray, tile_keys: IntArray, starts: IntArray, fences: IntArray,
-    slots: IntArray, first: int, used: int, arena: IntArray, ints: IntArray, floats: FloatArray, seen: IntArray,
+    slots: IntArray, first: int, used: int, arena: IntArray, ints: IntArray, shorts: ShortArray, floats: FloatArray,
+    seen: IntArray,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Write the records from slot `first` on as far as the arena reaches: (slot reached, words used, words wanted)."""
     box = np.empty(4)
@@ -92,7 +110,7 @@ def _write(
         a, b = starts[s], starts[s + 1]
         if a == b:
             continue
-        room, whole = 3 + (b - a), 0
+        room, whole = 2 + HEAD + (b - a), 0
         for k in range(a, b):
             f = fences[k] >> 1
             if fences[k] & 1:
@@ -102,7 +120,7 @@ def _write(
         if used + room > arena.shape[0]:
             return s, used, used + room
         ints[2 * used], ints[2 * used + 1] = whole, b - a - whole
-        word = used + 1 if whole == b - a else used + 2
+        word = used + 1 if whole == b - a else used + 1 + HEAD
         at = 2 * word
         for k in range(a, b):
             if fences[k] & 1:
@@ -121,7 +139,7 @@ def _write(
             level, face, i, j = tile_place(tile_keys[s // TILE_CELLS])
             i, j = i + (s % TILE_CELLS) // SIDE, j + s % SIDE
             radius_m = _cell_box(lattices[level], face, i, j, box)
-            word = _write_borders(columns, fences, a, b, box, radius_m, ints, floats, used, word)
+            word = _write_borders(columns, fences, a, b, box, radius_m, ints, shorts, floats, used + 1, word)
         slots[s] = used
         used = word
     return slots.shape[0], used, 0
@@ -130,35 +148,56 @@ def _write(
 @kernel
 def _write_borders(
     columns: Columns, fences: IntArray, a: int, b: int, box: FloatArray, radius_m: float,
-    ints: IntArray, floats: FloatArray, head: int, word: int,
+    ints: IntArray, shorts: ShortArray, floats: FloatArray, head: int, word: int,
 ) -> int:  # fmt: skip
-    """Write the border fences among `fences[a:b]`, by kind; returns the word after the record."""
-    discs, clipped = 0, 0
+    """Write the head and the border fences among `fences[a:b]`, by kind; returns the word after the record."""
+    discs, clipped, slack = 0, 0, 0.0
     boxed = not math.isnan(box[0])
+    lng, lat = (0.5 * (box[2] + box[3]), 0.5 * (box[0] + box[1])) if boxed else (box[3], box[1])
+    # the origin is what is left of the middle of the cell in float32: that is exact again
+    shorts[2 * head + 2], shorts[2 * head + 3] = lng, lat
+    x, y, z = ecef(lat, lng)
+    shorts[2 * head + 5], shorts[2 * head + 6], shorts[2 * head + 7] = x, y, z
     for k in range(a, b):
         f = fences[k] >> 1
         if not fences[k] & 1 and columns.kind[f] == CIRCLE:
-            ints[2 * word], ints[2 * word + 1] = f, 0
-            for c in range(5):
-                floats[word + 1 + c] = columns.disc[f, 2 + c]
-            word += 6
+            _write_disc(columns, f, ints, shorts, head, word)
+            word += 3
             discs += 1
     for k in range(a, b):
         f = fences[k] >> 1
         if not fences[k] & 1 and columns.kind[f] == AREA and boxed:
-            word = _clip(columns, f, box, ints, floats, word)
+            word, reach = _clip(columns, f, box, ints, shorts, head, word)
+            slack = max(slack, reach)
             clipped += 1
     for k in range(a, b):
         f = fences[k] >> 1
         if fences[k] & 1 or columns.kind[f] == CIRCLE:
             continue
         if columns.kind[f] != AREA:
-            word = _clip_line(columns, f, box, radius_m, ints, floats, word)
+            word = _clip_line(columns, f, lat, lng, radius_m, ints, floats, word)
         elif not boxed:
             ints[2 * word], ints[2 * word + 1] = f, WHOLE_FENCE
             word += 1
-    ints[2 * head + 2], ints[2 * head + 3] = discs, clipped
+    ints[2 * head], ints[2 * head + 1] = discs, clipped
+    # the last term is for the rounding of the differences in double, of numbers up to 360
+    shorts[2 * head + 4] = slack * SHORTENED + 1e-12
     return word
+
+
+@kernel
+def _write_disc(columns: Columns, f: int, ints: IntArray, shorts: ShortArray, head: int, word: int) -> None:
+    """Write a circle relative to the origin, its two distances moved apart by what float32 takes."""
+    ints[2 * word] = f
+    most = 0.0
+    for c in range(3):
+        off = columns.disc[f, 2 + c] - shorts[2 * head + 5 + c]
+        shorts[2 * word + 1 + c] = off
+        most = max(most, abs(off))
+    slack = most * SHORTENED + 1e-7
+    near, far = math.sqrt(columns.disc[f, 5]) - slack, math.sqrt(columns.disc[f, 6]) + slack
+    shorts[2 * word + 4] = near * near * (1.0 - SHORTENED) if near > 0.0 else -1.0
+    shorts[2 * word + 5] = far * far * (1.0 + SHORTENED)
 
 
 @kernel
@@ -183,29 +222,41 @@ def _seen_before(ints: IntArray, used: int, end: int, seen: IntArray) -> int:
 def _cell_box(lattice: FloatArray, face: int, i: int, j: int, box: FloatArray) -> float:
     """Fill `box` with (lat0, lat1, lng0, lng1) that holds every point of the cell; returns the cell's radius in metres.
 
-    `box[0]` is nan where no such box is: beyond LAT_MAX and at the antimeridian.
+    The corners by their first derivatives at the middle; `pad` is for the second, and for the bulge of a cell's sides.
+    Where there is none, beyond LAT_MAX and at the antimeridian, `box[0]` is nan, and (box[1], box[3]) the middle.
     """
     a, b, c, d = lattice[0], lattice[1], lattice[2], lattice[3]
     s = 1.0 / (a * d - b * c)
-    x0, y0 = i - 0.5 * j, j * (0.5 * math.sqrt(3.0))
-    box[0], box[1], box[2], box[3] = math.inf, -math.inf, math.inf, -math.inf
-    for k in range(6):
-        turn = (k + 0.5) * (math.pi / 3.0)
-        x, y = x0 + ROUND * math.cos(turn), y0 + ROUND * math.sin(turn)
-        px, py, pz = from_plane(face, (d * x - b * y) * s, (a * y - c * x) * s)
-        lat, lng = lat_lng(px, py, pz)
-        box[0], box[1] = min(box[0], lat), max(box[1], lat)
-        box[2], box[3] = min(box[2], lng), max(box[3], lng)
-    # a great circle between corners bulges by less than 1 % of the box up to LAT_MAX, at resolution 3 and finer
-    pad = 0.05 * max(box[1] - box[0], 0.0)
-    wide = 0.05 * (box[3] - box[2])
-    box[0], box[1], box[2], box[3] = box[0] - pad, box[1] + pad, box[2] - wide, box[3] + wide
-    if box[3] - box[2] > 90.0 or box[2] <= -180.0 or box[3] >= 180.0 or max(-box[0], box[1]) > LAT_MAX:
-        box[0] = math.nan
-        u, v = cell_centre(a, b, c, d, i, j)
-        px, py, pz = from_plane(face, u, v)
-        box[1], box[3] = lat_lng(px, py, pz)
-    return 1.01 * ROUND * math.sqrt(s) * CURVATURE_M_MAX
+    radius = ROUND * math.sqrt(s)
+    u, v = cell_centre(a, b, c, d, i, j)
+    x, y, z = from_plane(face, u, v)
+    lat, lng = lat_lng(x, y, z)
+    level = math.hypot(x, y)
+    if abs(lat) > LAT_MAX:
+        box[0], box[1], box[3] = math.nan, lat, lng
+        return 1.01 * radius * CURVATURE_M_MAX
+    m = FRAMES[face]
+    shrink = 1.0 / (math.sqrt(1.0 + u * u + v * v) * RADIANS)
+    lat_u, lat_v = _to_north(m[0], x, y, z, level) * shrink, _to_north(m[1], x, y, z, level) * shrink
+    lng_u = (m[0, 1] * x - m[0, 0] * y) * shrink / (level * level)
+    lng_v = (m[1, 1] * x - m[1, 0] * y) * shrink / (level * level)
+    high, wide = 0.0, 0.0
+    for k in range(3):
+        corner_x, corner_y = CORNERS[k]
+        du, dv = (d * corner_x - b * corner_y) * s, (a * corner_y - c * corner_x) * s
+        high = max(high, abs(lat_u * du + lat_v * dv))
+        wide = max(wide, abs(lng_u * du + lng_v * dv))
+    pad = 1.02 + 2.0 * radius * (1.0 + abs(z) / level)
+    box[0], box[1], box[2], box[3] = lat - pad * high, lat + pad * high, lng - pad * wide, lng + pad * wide
+    if wide > 45.0 or box[2] <= -180.0 or box[3] >= 180.0:
+        box[0], box[1], box[3] = math.nan, lat, lng
+    return 1.01 * radius * CURVATURE_M_MAX
+
+
+@kernel
+def _to_north(way: FloatArray, x: float, y: float, z: float, level: float) -> float:
+    """The northward part of a direction at the unit vector (x, y, z), which is `level` from the axis."""
+    return float(way[2] * level - (way[0] * x + way[1] * y) * z / level)
 
 
 @kernel
@@ -223,8 +274,13 @@ def _fate(x0: float, y0: float, x1: float, y1: float, box: FloatArray) -> tuple[
 
 
 @kernel
-def _clip(columns: Columns, f: int, box: FloatArray, ints: IntArray, floats: FloatArray, word: int) -> int:
-    """Write the edges of an area that its points in `box` need, for the ray that needs fewer."""
+def _clip(
+    columns: Columns, f: int, box: FloatArray, ints: IntArray, shorts: ShortArray, head: int, word: int
+) -> tuple[int, float]:
+    """Write the edges of an area that its points in `box` need, for the ray that needs fewer.
+
+    Returns the word after them, and how far from the origin they reach, in degrees.
+    """
     first, last = columns.span[f, 0], columns.span[f, 2]
     block = columns.first_block[f]
     east, west = 0, 0
@@ -238,17 +294,20 @@ def _clip(columns: Columns, f: int, box: FloatArray, ints: IntArray, floats: Flo
             to_east, to_west = _fate(x0, y0, x1, y1, box)
             east += to_east == 2
             west += to_west == 2
-    count, odd = _clip_to(columns, f, box, floats, word + 1, west < east)
+    count, odd, reach = _clip_to(columns, f, box, shorts, head, word + 1, west < east)
     ints[2 * word], ints[2 * word + 1] = f, odd | (west < east) << 1 | count << 2
-    return word + 1 + 4 * count
+    return word + 1 + 2 * count, reach
 
 
 @kernel
-def _clip_to(columns: Columns, f: int, box: FloatArray, floats: FloatArray, word: int, west: bool) -> tuple[int, int]:
-    """Write the edges kept for one ray; returns their number, and the parity of those always crossed."""
+def _clip_to(
+    columns: Columns, f: int, box: FloatArray, shorts: ShortArray, head: int, word: int, west: bool
+) -> tuple[int, int, float]:
+    """Write the edges kept for one ray: their number, the parity of those always crossed, and how far they reach."""
     first, last = columns.span[f, 0], columns.span[f, 2]
     block = columns.first_block[f]
-    odd, count = 0, 0
+    lng, lat = float(shorts[2 * head + 2]), float(shorts[2 * head + 3])
+    odd, at, reach = 0, 2 * word, 0.0
     for start in range(first, last, BLOCK):
         around = columns.boxes[block]
         block += 1
@@ -260,22 +319,21 @@ def _clip_to(columns: Columns, f: int, box: FloatArray, floats: FloatArray, word
             fate = to_west if west else to_east
             odd ^= fate == 1
             if fate == 2:
-                at = word + 4 * count
-                floats[at], floats[at + 1], floats[at + 2], floats[at + 3] = x0, y0, x1, y1
-                count += 1
-    return count, odd
+                x0, y0, x1, y1 = x0 - lng, y0 - lat, x1 - lng, y1 - lat
+                shorts[at], shorts[at + 1], shorts[at + 2], shorts[at + 3] = x0, y0, x1, y1
+                reach = max(reach, abs(x0), abs(y0), abs(x1), abs(y1))
+                at += 4
+    return (at - 2 * word) // 4, odd, reach
 
 
 @kernel
 def _clip_line(
-    columns: Columns, f: int, box: FloatArray, radius_m: float, ints: IntArray, floats: FloatArray, word: int
+    columns: Columns, f: int, lat: float, lng: float, radius_m: float, ints: IntArray, floats: FloatArray, word: int
 ) -> int:
-    """Write the edges of a corridor's line that some point of the cell may be in reach of."""
-    lat = box[1] if math.isnan(box[0]) else 0.5 * (box[0] + box[1])
-    lng = box[3] if math.isnan(box[0]) else 0.5 * (box[2] + box[3])
+    """Write the edges of a corridor's line that some point of the cell with about this middle may be in reach of."""
     _, cos_lat = sincos_deg(lat)
     px, py, pz = ecef(lat, lng)
-    # the box's middle is within a cell's radius of the cell's: twice the radius reaches all of its points
+    # it is within a cell's radius of the cell's middle: twice the radius reaches all points
     reach_m = columns.size_m[f] + 2.0 * radius_m + 1.0
     count = 0
     for e in range(columns.span[f, 0], columns.span[f, 2]):
