@@ -181,10 +181,11 @@ class Sense:
     ) -> None:
         before = self.devices.user_of(slot)
         self.devices.columns["user"][slot] = user
-        told.append(
-            Moved(self.devices.names[slot], before, self.devices.user_names[user], time_ms,
-                  tuple(self.places(presence)), request)
-        )  # fmt: skip
+        places = tuple(self.places(presence))
+        if places:  # else nobody need know, as of a fix that is not worked
+            told.append(
+                Moved(self.devices.names[slot], before, self.devices.user_names[user], time_ms, places, request)
+            )
 
     def places(self, presence: Presence) -> Iterator[tuple[str, int]]:
         """Where a device is: (place id, entered_ms) of each."""

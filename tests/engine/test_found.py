@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from engine.ping import columns
 from engine.wire import Happened, UserChanged
-from tests.world import T0, Stage, at, circle, files_of, site_of
+from tests.world import T0, Stage, at, circle, files_of, rows, site_of
 
 INSTANT = "detection: {preset: instant}\n"
 BEACON = "ibeacon:f7826da6-4fa2-4e98-8024-bc5b71e0893e:17:4"
@@ -150,3 +151,20 @@ def test_a_silence_that_an_edit_shortened_does_not_end_a_stay_before_it_began() 
     play.edit(files_of([far, circle("shop")], settings="detection: {preset: instant, silence: 5m}\n"), 700)
     play.wait(700)
     assert play.story() == [("entered", "shop", 600.0, "edited"), ("exited", "shop", 600.0, "silent")]
+
+
+def test_how_requests_are_gathered_does_not_change_whom_a_timer_for_everybody_concerns() -> None:
+    # A device that is nowhere named a user: that made the user known if another request of the batch had been slow.
+    rules = rule("r", '{event: timer, at: "18:00", timezone: Asia/Tokyo}')
+    (lat, lng), (near_lat, near_lng) = at(5000), at(500)
+    one = rows([{"device": "d-1", "time": T0, "lat": near_lat, "lng": near_lng, "accuracy": 900.0}])
+    two = rows([{"device": "d-1", "time": T0 + 1000, "beacon": BEACON, "rssi": -60}])
+    three = rows([{"device": "d-1", "time": T0 + 2000, "lat": lat, "lng": lng, "user": "u-1"}])
+    told = []
+    for batches in ([[one, two, three]], [[one, two], [three]], [[one], [two], [three]]):
+        play = stage(beacons=ZONE, rules=rules)
+        for batch in batches:
+            play.step([columns(batch)], T0 + 2000)
+        play.wait(3600)
+        told.append(decided(play))
+    assert told == [[], [], []]

@@ -80,7 +80,6 @@ class Plant:
         self.flights: list[tuple[int, int, Delivery, AttemptResult]] = []
         self.recorded: set[str] = set()
         self.bodies: dict[str, bytes] = {}
-        self.skew_ms = 0
         self.frozen_until = self.deaf_until = 0
         self.dead_until: dict[str, int] = {}
         self.ticket = 0
@@ -99,7 +98,7 @@ class Plant:
                 break
             self._turn()
         self.true_ms += 10 * _HOUR_MS
-        self.now_ms = self.true_ms + self.skew_ms
+        self.now_ms = self.true_ms
         self._step([], [])
         self._balance()
 
@@ -114,7 +113,7 @@ class Plant:
             self.true_ms += window
         self._weather()
         if self.true_ms >= self.frozen_until:
-            self.now_ms = max(self.now_ms, self.true_ms + self.skew_ms)
+            self.now_ms = max(self.now_ms, self.true_ms)
         self._land()
         self._start_attempts()
         due_ms = self.engine.next_due_ms()
@@ -131,11 +130,11 @@ class Plant:
         dues = [_FAR]
         tick_ms, send_ms = self.engine.next_due_ms(), self.outbox.next_due_ms()
         if tick_ms is not None:
-            dues.append(max(tick_ms - self.skew_ms, self.deaf_until, self.frozen_until))
+            dues.append(max(tick_ms, self.deaf_until, self.frozen_until))
         if send_ms is not None:
-            dues.append(max(send_ms - self.skew_ms, self.frozen_until))
+            dues.append(max(send_ms, self.frozen_until))
         if self.flights:
-            dues.append(max(self.flights[0][0] - self.skew_ms, self.frozen_until))
+            dues.append(max(self.flights[0][0], self.frozen_until))
         if not (self.coming or self.again) and self._only_rules_ring(dues):
             return _FAR
         return min(dues)
@@ -159,8 +158,8 @@ class Plant:
         lot = self.random.random()
         if lot < 0.0005:
             self.frozen_until = self.true_ms + self.random.randrange(1000, 60_000)
-        elif lot < 0.0007:
-            self.skew_ms += _HOUR_MS
+        elif lot < 0.0007:  # an hour ahead; then it stands until true time has come there
+            self.now_ms = max(self.now_ms, self.true_ms + self.random.choice([_HOUR_MS, 120_000]))
         elif lot < 0.001:
             self.deaf_until = self.true_ms + self.random.randrange(1000, 1_200_000)
         elif lot < 0.002:
@@ -197,7 +196,7 @@ class Plant:
             self.outbox.reload(CONCURRENCY)
         if self._dies(0.0005):
             self._die("in the middle of a checkpoint" if self.random.random() < 0.3 else "between steps")
-        elif self.random.random() < 0.004:
+        elif self.random.random() < 0.02:
             self.journal.save_checkpoint(Checkpoint(len(self.journal.stored), self.now_ms, snapshot(self.engine)))
 
     def _come_again(self, arrival: Arrival) -> None:
@@ -362,7 +361,7 @@ class Plant:
         self.deaths[where] += 1
         self._balance()
         self.true_ms += self.random.choice([100, 5_000, 60_000, 1_500_000])
-        self.now_ms = max(self.now_ms, self.true_ms + self.skew_ms)
+        self.now_ms = max(self.now_ms, self.true_ms)
         self.ended, self.flights = [], []
         self.recorded.clear()
         self.engine = self._recovered()
