@@ -62,7 +62,7 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
 
 async def _serve(path: Path, files: dict[str, bytes], around: Surroundings) -> None:
     process = await start(path, files, around)
-    gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again and again
+    gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
