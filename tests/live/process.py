@@ -13,6 +13,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,11 +62,9 @@ def live(within_s: float = 240.0) -> Callable[[Callable[..., Awaitable[None]]], 
     return decorate
 
 
-def nearcast(*words: str | Path, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def nearcast(*words: str | Path, within_s: float = START_S) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [NEARCAST, *map(str, words)], capture_output=True, text=True, check=False, timeout=within_s
-    )
+    return subprocess.run([NEARCAST, *map(str, words)], capture_output=True, text=True, check=False, timeout=within_s)
 
 
 async def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -151,6 +150,13 @@ class Process:
         self.tell(number)
         return await self.ended(within_s)
 
+    @asynccontextmanager
+    async def client(self, **headers: str) -> AsyncIterator[None]:
+        """Be able to ask, on the running loop; with headers that each request has."""
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as self.http:
+            yield
+
     # -- asking ----------------------------------------------------------------------------------------------------
 
     async def ask(self, method: str, path: str, **how: Any) -> tuple[int, Any]:
@@ -194,10 +200,16 @@ class Process:
             assert response.status == 200
             return Metrics(await response.text())
 
-    def now_ms(self) -> int:
-        from time import time
+    async def is_ready(self) -> bool:
+        """What `/readyz` says."""
+        return (await self.ask("GET", "/readyz"))[0] == 200
 
-        return int(time() * 1000)
+    async def value(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples."""
+        return (await self.metrics()).sum(name, **labels)
+
+    def now_ms(self) -> int:
+        return int(time.time() * 1000)
 
 
 class Metrics:
@@ -219,15 +231,22 @@ class Metrics:
 
 
 @asynccontextmanager
-async def process_of(site: Path, *, start: bool = True) -> AsyncIterator[Process]:
-    """A site's process, killed at the end whatever happened."""
+async def process_of(site: Path) -> AsyncIterator[Process]:
+    """A site's process, started, and killed at the end whatever happened."""
     process = Process(site)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        process.http = http
+    async with process.client():
         try:
-            if start:
-                await process.start()
+            await process.start()
             yield process
         finally:
             if process.alive:
                 await process.kill()
+
+
+async def at_rest(process: Process) -> None:
+    """Wait until no delivery is pending."""
+
+    async def none_pending() -> bool:
+        return await process.value("nearcast_deliveries_pending") == 0
+
+    await until(none_pending, "no delivery is pending", 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from tests.exact import worlds
 from tests.live.load import Crowd
-from tests.live.process import Process, command, live, process_of, until
+from tests.live.process import Process, at_rest, command, live, process_of, until
 from tests.live.reckoning import h, jsonl, kept, owed, pending, write_site
 from tests.live.sink import Sink, sink_of
 
@@ -43,11 +44,7 @@ def world(rng: random.Random, now_ms: int, *, steps: int, devices: int = 300) ->
 async def settled(process: Process, sink: Sink, due: set[str]) -> None:
     """Wait until everything due came, and nothing waits any more."""
     await until(lambda: due <= sink.keys, "every message due arrives", 60)
-
-    async def at_rest() -> bool:
-        return (await process.metrics()).sum("nearcast_deliveries_pending") == 0
-
-    await until(at_rest, "no delivery is pending", 30)
+    await at_rest(process)
 
 
 async def check_against_the_store(process: Process, sink: Sink, crowd: Crowd, fences: list[Fence]) -> set[str]:
@@ -75,7 +72,7 @@ def check_repeats(sink: Sink, open_at_kill: list[tuple[float, set[str]]]) -> int
     for key, arrivals in came.items():
         assert len({a.body for a in arrivals}) == 1, f"{key} came with two bodies"
         good = [a for a in arrivals if a.status < 300]
-        for first, again in zip(good, good[1:], strict=False):
+        for first, again in itertools.pairwise(good):
             twice += 1
             kills = [at for at, keys in open_at_kill if first.at_s <= at <= again.at_s and key in keys]
             assert kills, f"{key} came again after a success that no kill cut off from its record"
@@ -161,7 +158,9 @@ async def test_a_full_disk_is_told_at_once_and_nothing_is_lost_when_space_return
                 assert len(sink.taken) == len(due), "something was sent twice"
 
 
-async def with_a_full_disk(process: Process, sink: Sink, crowd: Crowd, pings: list[dict[str, Any]], filler: Path) -> None:
+async def with_a_full_disk(
+    process: Process, sink: Sink, crowd: Crowd, pings: list[dict[str, Any]], filler: Path
+) -> None:
     """Post while the disk is full until that shows, free it, and see the rest taken."""
     fill(filler)
     crowd.refused.clear()
@@ -178,7 +177,4 @@ async def with_a_full_disk(process: Process, sink: Sink, crowd: Crowd, pings: li
         assert len(sink.got) == sent, "an attempt began while nothing could be recorded"
         filler.unlink()
 
-        async def ready() -> bool:
-            return (await process.ask("GET", "/readyz"))[0] == 200
-
-        await until(ready, "it takes pings again", 5)
+        await until(process.is_ready, "it takes pings again", 5)

@@ -1,0 +1,60 @@
+"""A process that is told to end does so soon, with exit code 0, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.exact import worlds
+from tests.live.load import Crowd
+from tests.live.process import at_rest, live, process_of, until
+from tests.live.reckoning import IN, kept, owed, write_site
+from tests.live.sink import sink_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@live()
+async def test_told_to_end_under_load_it_ends_soon_and_the_next_start_goes_on(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    rng = random.Random(51)
+    fences = [f for f in worlds.fences(1_600, rng) if not f.reach_m]
+    async with sink_of() as sink:
+        site = write_site(tmp_path / "site", fences, settings="detection: {preset: instant}\n", sink=sink.url)
+        async with process_of(site) as process:
+            pings = worlds.walkers(300, 60, rng, process.now_ms() - 20 * 3_600_000)
+            await process.consent(sorted({p["device"] for p in pings}))
+            crowd = Crowd(process, 4_000)
+            async with crowd.posting(pings):
+                await until(lambda: len(crowd.acked) > len(pings) // 3 and sink.got, "the load is there")
+                sink.hold = asyncio.Event()  # from here on the other side answers nothing
+                await until(lambda: sink.open > 3, "attempts hang")
+                crowd.gone = True
+                assert await process.end(number, within_s=15) == 0
+                sink.hold.set()
+            assert {(p["device"], p["time"]) for p in crowd.acked} <= kept(process.store)
+            ready = await process.start()
+            assert ready["folded_frames"] <= 5, "no checkpoint was kept"
+            due = owed(crowd.acked, fences)
+            await until(lambda: due <= sink.keys, "every message due arrives")
+            await at_rest(process)
+            assert await process.end() == 0
+            assert len({(a.key, a.body) for a in sink.got}) == len(sink.keys)
+
+
+@live()
+async def test_a_start_after_an_end_at_rest_folds_nothing_and_a_second_signal_does_no_harm(tmp_path: Path) -> None:
+    async with process_of(write_site(tmp_path / "site")) as process:
+        await process.post({"device": "d-1", "time": process.now_ms(), **IN})
+        process.tell(signal.SIGTERM)
+        process.tell(signal.SIGINT)
+        assert await process.ended() == 0
+        assert (await process.start())["folded_frames"] == 0
+        assert [p["device"] for p in await process.get("/v1/places/shinjuku/present")] == ["d-1"]
