@@ -37,7 +37,7 @@ class Borders:
         """float64[k]: metres from point k to the border of fence `fence[k]`; negative inside, positive outside.
 
         The sign agrees with `FenceIndex.match`: inside or on the border is <= 0. Error: circles 20 nm; areas and
-        corridors 0.2 mm up to 20 km from the border, beyond that at most 0.1 %. Within a corridor the depth
+        corridors 1 mm up to 50 km from the border, beyond that at most 0.1 %. Within a corridor the depth
         is that below its nearest line, which is never more than the true one.
 
         >>> from geo.shape import Circle

@@ -16,7 +16,7 @@ from geo.cover import in_area, in_disc
 from geo.geodesic import A_M, E2
 from geo.kernel import inlined, kernel
 from geo.record import HEAD, WHOLE_FENCE
-from geo.segment import least_m, segment_m
+from geo.segment import ground_m, least_chord2, least_m, nearest_point
 
 
 class Tables(NamedTuple):
@@ -102,16 +102,16 @@ def _in_line(
     floats: FloatArray, word: int, count: int, buffer_m: float, lat: float, lng: float,
     px: float, py: float, pz: float,
 ) -> bool:  # fmt: skip
-    """True if one of a corridor's edges in the record is in reach."""
+    """`cover.in_corridor` on the edges in the record."""
+    best, best_lat, best_lng = math.inf, lat, lng
     cos_lat = math.cos(math.radians(lat))
     for k in range(word, word + 4 * count, 4):
         x0, y0, x1, y1 = floats[k], floats[k + 1], floats[k + 2], floats[k + 3]
-        if (
-            least_m(lat, lng, cos_lat, x0, y0, x1, y1) <= buffer_m
-            and segment_m(lat, lng, px, py, pz, x0, y0, x1, y1) <= buffer_m
-        ):
-            return True
-    return False
+        if least_chord2(least_m(lat, lng, cos_lat, x0, y0, x1, y1)) < best:
+            d2, to_lat, to_lng = nearest_point(lat, lng, px, py, pz, x0, y0, x1, y1)
+            if d2 < best:
+                best, best_lat, best_lng = d2, to_lat, to_lng
+    return count > 0 and ground_m(best, lat, lng, best_lat, best_lng) <= buffer_m
 
 
 @kernel

@@ -225,7 +225,8 @@ def brief(value: Any) -> str:
         if any(isinstance(v, list | dict) for v in value) or len(value) > 3:
             return "an array"
         return f"[{', '.join(brief(v) for v in value)}]"
-    text = json.dumps(value, ensure_ascii=False)
+    # half a surrogate pair, which JSON lets through, cannot be written out but as an escape
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= 40 else text[:37] + "..."
 
 

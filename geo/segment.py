@@ -41,18 +41,24 @@ def least_m(lat_deg: float, lng_deg: float, cos_lat: float, x0: float, y0: float
 
 
 @kernel
-def segment_m(
+def least_chord2(least: float) -> float:
+    """The squared straight distance that `least` metres along the ground mean at least (sin x >= x - x^3 / 6)."""
+    chord = least - least * least * least / (24.0 * CURVATURE_M_MIN * CURVATURE_M_MIN)
+    return chord * chord
+
+
+@kernel
+def nearest_point(
     lat_deg: float, lng_deg: float, px: float, py: float, pz: float,
     x0: float, y0: float, x1: float, y1: float,
-) -> float:  # fmt: skip
-    """Metres from a point to the segment (x0, y0)-(x1, y1) in (lng, lat) degrees; (px, py, pz) is the point's `ecef`.
+) -> tuple[float, float, float]:  # fmt: skip
+    """(squared straight distance, lat, lng) of the point of the segment (x0, y0)-(x1, y1) that is nearest.
 
-    Right to 0.2 mm as long as the distance is small against the radius of curvature of the segment on the ground
-    (earth radius / tan(lat)); from further away the nearest point is found to about 1 % of the distance's slack.
+    The segment is in (lng, lat) degrees; (px, py, pz) is the point's `ecef`. Nearest is right to 0.2 mm as long as the
+    distance is small against the radius at which the segment bends on the ground, earth radius / tan(lat).
     """
     count = 1 + int(max(abs(x1 - x0), abs(y1 - y0)) / PIECE_DEG)
-    best = math.inf
-    best_lat, best_lng = y0, x0
+    best, best_lat, best_lng = math.inf, y0, x0
     for k in range(count):
         a, b = k / count, (k + 1) / count
         t = nearest(
@@ -62,12 +68,28 @@ def segment_m(
         t = min(a + t * (b - a), 1.0)
         lat, lng = y0 + t * (y1 - y0), x0 + t * (x1 - x0)
         ex, ey, ez = ecef(lat, lng)
-        d = (px - ex) ** 2 + (py - ey) ** 2 + (pz - ez) ** 2
-        if d < best:
-            best, best_lat, best_lng = d, lat, lng
-    if best > NEAR_M * NEAR_M:
-        return float(inverse(lat_deg, lng_deg, best_lat, best_lng))
-    return float(arc_m(math.sqrt(best), lat_deg))
+        d2 = (px - ex) ** 2 + (py - ey) ** 2 + (pz - ez) ** 2
+        if d2 < best:
+            best, best_lat, best_lng = d2, lat, lng
+    return best, best_lat, best_lng
+
+
+@kernel
+def ground_m(d2: float, lat_deg: float, lng_deg: float, to_lat: float, to_lng: float) -> float:
+    """Metres along the ground between two points whose squared straight distance is `d2`."""
+    if d2 > NEAR_M * NEAR_M:
+        return inverse(lat_deg, lng_deg, to_lat, to_lng)
+    return arc_m(math.sqrt(d2), lat_deg)
+
+
+@kernel
+def segment_m(
+    lat_deg: float, lng_deg: float, px: float, py: float, pz: float,
+    x0: float, y0: float, x1: float, y1: float,
+) -> float:  # fmt: skip
+    """Metres from a point to a segment: see `nearest_point`."""
+    d2, lat, lng = nearest_point(lat_deg, lng_deg, px, py, pz, x0, y0, x1, y1)
+    return ground_m(d2, lat_deg, lng_deg, lat, lng)
 
 
 @kernel

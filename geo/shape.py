@@ -19,8 +19,8 @@ from geo.trig import RADIANS, lat_lng
 RADIUS_M_MAX = 5_000_000.0
 """Larger circles are refused: their geodesics come near the other side of the earth."""
 
-BUFFER_M_MAX = 100_000.0
-"""Wider corridors are refused: near the poles a line's own bend would reach the buffer."""
+BUFFER_M_MAX = 50_000.0
+"""Wider corridors are refused: up to here the distance to a line is right to 1 mm."""
 
 
 @dataclass(frozen=True, slots=True)
