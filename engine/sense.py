@@ -101,9 +101,18 @@ class Sense:
         self._sift(rows, offsets, fences)
         borders = batch.borders
         told: list[Transition | Moved] = []
+        behind: dict[int, int] = {}
+        request = 0
         for i in np.nonzero(rows.code == SLOW)[0].tolist():
+            if i >= borders[request]:
+                self._catch_up(behind, first_request + request, told)
+                request = bisect_right(borders, i)
+            slot = int(rows.device[i])
+            if rows.time[i] < self.devices.columns["clock_ms"][slot]:
+                behind[slot] = int(rows.received[i])
             found = fences[offsets[i] : offsets[i + 1]].tolist()
-            rows.code[i] = self._work(rows, i, found, first_request + bisect_right(borders, i), told)
+            rows.code[i] = self._work(rows, i, found, first_request + request, told)
+        self._catch_up(behind, first_request + request, told)
         for i in np.nonzero(rows.code == AGAIN)[0].tolist():
             self._schedule(int(rows.device[i]))
             rows.code[i] = DONE
@@ -153,6 +162,20 @@ class Sense:
         self.tell(presence, slot, request, now_ms, told)
         self.put(slot, presence)
         return DONE
+
+    def _catch_up(self, behind: dict[int, int], request: int, told: list[Transition | Moved]) -> None:
+        """At the end of a request, fire the timers that are due already: those of rows older than their device's clock.
+
+        `behind` maps slots to when the rows were received. Without this, the next step would: how requests are gathered
+        into steps must change nothing.
+        """
+        columns = self.devices.columns
+        for slot, now_ms in behind.items():
+            presence = self.take(slot)
+            presence.on_clock(presence.clock_ms + now_ms - int(columns["recv_ms"][slot]))
+            self.tell(presence, slot, request, now_ms, told)
+            self.put(slot, presence)
+        behind.clear()
 
     def _cross(self, presence: Presence, slot: int, fix: Fix) -> None:
         columns = self.devices.columns

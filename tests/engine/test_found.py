@@ -168,3 +168,19 @@ def test_how_requests_are_gathered_does_not_change_whom_a_timer_for_everybody_co
         play.wait(3600)
         told.append(decided(play))
     assert told == [[], [], []]
+
+
+def test_a_timer_that_an_older_fix_started_in_the_past_of_the_devices_clock_is_due_with_its_request() -> None:
+    # It fired with the next step, whichever that was: two requests in one step told something else than in two.
+    lat, lng = at(500)
+    far = circle("far", east_m=9000)
+    out = [rows([{"device": "d-1", "time": T0 + s * 1000, "lat": lat, "lng": lng}]) for s in (20, 60)]
+    stories = []
+    for batches in ([out], [[out[0]], [out[1]]]):
+        play = stage(circle("shop"), far, beacons=ZONE, settings="detection: {enter_fixes: 1}\n")
+        play.fix(0, 0)
+        hear(play, 100)
+        for batch in batches:
+            play.step([columns(batch)], play.now_ms)
+        stories.append(play.story())
+    assert stories[0] == stories[1] == [("entered", "shop", 0.0, "fix"), ("exited", "shop", 50.0, "timer")]
