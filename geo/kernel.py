@@ -54,3 +54,9 @@ def kernel(function: Function) -> Function:
 def inlined(function: Function) -> Function:
     """As `kernel`, and written out where it is called: for what takes many arrays, which are dear to hand over."""
     return cast(Function, _compile(function, forceinline=True))
+
+
+def is_cached(function: Callable[..., Any]) -> bool:
+    """True if a compiled form of the kernel, made from these very sources, is on disk."""
+    file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return file is not None and bool(file._load_index())

@@ -58,8 +58,8 @@ def _longer(array: IntArray, size: int) -> IntArray:
     return out
 
 
-def paint(columns: Columns, progress: Callable[[int, int], None]) -> Painted:
-    """Paint all fences; `progress` gets (fences painted, fences in all) now and then."""
+def paint(columns: Columns, progress: Callable[[int], None]) -> Painted:
+    """Paint all fences; `progress` gets the number painted now and then."""
     wanted = resolutions_of(columns)
     used = tuple(int(r) for r in np.unique(wanted))[::-1]
     out = Painted(resolutions=used, lattices=np.array([lattice(r) for r in used]).reshape(-1, 4))
@@ -76,7 +76,7 @@ def paint(columns: Columns, progress: Callable[[int, int], None]) -> Painted:
             out.make_room(entries, tiles, cells)
             done += reached - at
             at = reached
-            progress(done, wanted.size)
+            progress(done)
     return out
 
 

@@ -24,6 +24,7 @@ stay.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -55,28 +56,39 @@ LAT_MAX = 80.0
 CORNERS = ((ROUND * 0.5 * math.sqrt(3.0), 0.5 * ROUND), (0.0, ROUND), (-ROUND * 0.5 * math.sqrt(3.0), 0.5 * ROUND))
 """Three corners of a cell on its lattice; the others lie opposite."""
 
+SLOTS_AT_ONCE = 1 << 18
+"""Slots written between two reports of progress."""
+
 SEEN = 1 << 14
 """Records without border fences are often the same as an earlier one: so many are remembered."""
 
 
-def write_records(columns: Columns, painted: Painted) -> tuple[IntArray, IntArray]:
-    """(slots uint32[tiles * 256], arena int64[...]): a slot is its record's first word in the arena, or 0."""
+def write_records(columns: Columns, painted: Painted, progress: Callable[[float], None]) -> tuple[IntArray, IntArray]:
+    """(slots uint32[tiles * 256], arena int64[...]): a slot is its record's first word in the arena, or 0.
+
+    `progress` gets the share of slots that are done now and then.
+    """
     slots = np.zeros(painted.tiles * TILE_CELLS, np.uint32)
     starts, fences = _by_slot(painted.slot, painted.fence, painted.entries, slots.size)
-    arena = np.zeros(4096, np.int64)
+    arena: IntArray = np.zeros(4096, np.int64)
     seen = np.zeros(SEEN, np.int64)
     at, used = 0, 1
-    while True:
+    while at < slots.size:
+        last = min(at + SLOTS_AT_ONCE, slots.size)
         at, used, wanted = _write(
-            columns, painted.lattices, painted.tile_keys, starts, fences, slots, at, used, arena,
+            columns, painted.lattices, painted.tile_keys, starts, fences, slots, at, last, used, arena,
             arena.view(np.int32), arena.view(np.float32), arena.view(np.float64), seen,
         )  # fmt: skip
-        done = at == slots.size
-        bigger = np.zeros(used + BEHIND if done else max(wanted, arena.size + arena.size // 2), np.int64)
-        bigger[:used] = arena[:used]
-        arena = bigger
-        if done:
-            return slots, arena
+        progress(at / slots.size)
+        if wanted > 0:
+            arena = _resized(arena, used, max(wanted, arena.size + arena.size // 2))
+    return slots, _resized(arena, used, used + BEHIND)
+
+
+def _resized(arena: IntArray, used: int, size: int) -> IntArray:
+    out = np.zeros(size, np.int64)
+    out[:used] = arena[:used]
+    return out
 
 
 @kernel
@@ -101,12 +113,15 @@ def _by_slot(slot: IntArray, fence: IntArray, entries: int, slots: int) -> tuple
 @kernel
 def _write(
     columns: Columns, lattices: FloatArray, tile_keys: IntArray, starts: IntArray, fences: IntArray,
-    slots: IntArray, first: int, used: int, arena: IntArray, ints: IntArray, shorts: ShortArray, floats: FloatArray,
-    seen: IntArray,
+    slots: IntArray, first: int, last: int, used: int, arena: IntArray, ints: IntArray, shorts: ShortArray,
+    floats: FloatArray, seen: IntArray,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Write the records from slot `first` on as far as the arena reaches: (slot reached, words used, words wanted)."""
+    """Write the records of slots `first:last` as far as the arena reaches.
+
+    Returns the slot reached, the words used, and the words wanted for the next record, 0 if all is done.
+    """
     box = np.empty(4)
-    for s in range(first, slots.shape[0]):
+    for s in range(first, last):
         a, b = starts[s], starts[s + 1]
         if a == b:
             continue
@@ -142,7 +157,7 @@ def _write(
             word = _write_borders(columns, fences, a, b, box, radius_m, ints, shorts, floats, used + 1, word)
         slots[s] = used
         used = word
-    return slots.shape[0], used, 0
+    return last, used, 0
 
 
 @kernel

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from geo import border, lookup, paint, record, shape
+from geo import border, lookup, paint, record
 from geo.border import Borders
 from geo.cell import cells_of
 from geo.columns import columns_of
 from geo.index import FenceIndex
+from geo.kernel import is_cached
 from geo.point import Point, distance_m
 from geo.shape import Area, Circle, bounding_circle
 
@@ -64,6 +65,5 @@ def warm(progress: Callable[[str, int, int], None]) -> None:
 
 
 def is_warm() -> bool:
-    """True if this process has compiled or loaded the largest kernels: then nothing will make a ping wait."""
-    kernels = (lookup.match, paint._paint, record._write, border._signed, border._cuts, shape._reach_m)
-    return all(getattr(k, "signatures", ()) for k in kernels)
+    """True if the largest kernels are on disk, compiled from these very sources: then `warm` takes a second or two."""
+    return all(is_cached(k) for k in (lookup.match, paint._paint, record._write, border._signed, border._cuts))

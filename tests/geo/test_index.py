@@ -79,3 +79,9 @@ def test_warming_names_each_step_and_leaves_nothing_to_compile() -> None:
     assert [done for _, done, _ in told] == list(range(len(told)))
     assert told[-1] == ("done", len(told) - 1, len(told) - 1)
     assert is_warm()
+
+
+def test_the_index_hands_out_the_borders_of_its_fences() -> None:
+    index = FenceIndex.build([Circle(35.69, 139.7, 50.0), Circle(35.69, 139.7, 80.0)])
+    found = index.borders.signed_distance_m(np.array([0, 1]), np.array([35.69, 35.69]), np.array([139.7, 139.7]))
+    assert found.tolist() == [-50.0, -80.0]
