@@ -63,9 +63,10 @@ class Crowd:
 
     async def _stream(self, pings: list[dict[str, Any]], patience_s: float) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        due_s = loop.time()
         for start in range(0, len(pings), BATCH):
-            await asyncio.sleep(max(0.0, began + start * STREAMS / self.per_s - loop.time()))
+            await asyncio.sleep(due_s - loop.time())
+            due_s = max(due_s, loop.time()) + BATCH * STREAMS / self.per_s  # what was missed is not made up for
             batch = pings[start : start + BATCH]
             await until(functools.partial(self._over_or_taken, batch), "a batch is taken", patience_s)
             if self.gone:

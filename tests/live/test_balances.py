@@ -44,7 +44,7 @@ async def test_counts_balance_after_load_with_failures_and_over_a_restart(tmp_pa
     async with sink_of(lambda: rng.choice(answers)) as sink:
         site = write_site(tmp_path / "site", fences, settings="detection: {preset: instant}\n", sink=sink.url)
         async with process_of(site) as process:
-            pings = worlds.walkers(300, 40, rng, process.now_ms() - 20 * 3_600_000)
+            pings = worlds.walkers(300, 26, rng, process.now_ms() - 20 * 3_600_000)
             await process.consent(sorted({p["device"] for p in pings}))
             crowd = Crowd(process, 4_000)
             await crowd.post(pings[: len(pings) // 2])

@@ -85,7 +85,7 @@ async def kill_again_and_again(folder: Path, rounds: int) -> None:
     async with sink_of(lambda: 503 if rng.random() < 0.2 else 204) as sink:
         site, fences = site_of(folder, rng, sink)
         async with process_of(site) as process:
-            pings = world(rng, process.now_ms(), steps=25 * rounds)
+            pings = world(rng, process.now_ms(), steps=14 * rounds)
             await process.consent(sorted({p["device"] for p in pings}))
             crowd, open_at_kill = Crowd(process, PER_S), []
             async with crowd.posting(pings):
