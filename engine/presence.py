@@ -143,8 +143,8 @@ class Presence:
     def busy(self) -> bool:
         """True while the next fix needs the machine, even when it is in the same fences.
 
-        So it is while a count runs, in a zone (a new user takes it along), after a sighting that is newer than the newest
-        fix (an older fix names no user), and until the device's clock has come to where an edit began a stay.
+        So it is while a count runs, in a zone (a new user takes it along), after a sighting that is newer than the
+        newest fix (an older fix names no user), and until the device's clock has come to where an edit began a stay.
         """
         if self.clock_ms > self.fix_ms or any(s.entered_ms is not None for s in self.signals.values()):
             return True

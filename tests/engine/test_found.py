@@ -93,7 +93,8 @@ def test_the_newest_ping_names_the_user_even_if_an_older_fix_comes_after_it() ->
 
 def test_what_happened_while_the_process_was_down_is_decided_now_and_not_at_a_rules_timer_in_between() -> None:
     # Device timers due before a rule's instant were decided as of that instant: nothing was ever stale then.
-    rules = rule("left", "{event: exited, place: {id: shop}}") + "---" + rule("clock", '{event: timer, at: "17:40", timezone: Asia/Tokyo, inside: {id: far}}')
+    clock = rule("clock", '{event: timer, at: "17:40", timezone: Asia/Tokyo, inside: {id: far}}')
+    rules = rule("left", "{event: exited, place: {id: shop}}") + "---" + clock
     play = stage(circle("shop"), circle("far", east_m=9000), rules=rules)
     play.step([UserChanged("d-1", consent={"m": True})])
     play.fix(0, 0)
@@ -119,7 +120,6 @@ def test_a_timer_for_everybody_tells_the_place_of_those_who_are_where_its_other_
     play.fix(3500, 0)
     play.wait(3600)
     assert decided(play) == [("r", "timer", "shop", "consent"), ("r", "timer", None, "consent")]
-
 
 
 def test_a_fix_older_than_the_stay_that_an_edit_began_does_not_end_it_before_it_began() -> None:

@@ -1,7 +1,7 @@
 """The process under simulation: the live loop in virtual time, with its crashes, its clock and its channels.
 
-Owns the order of effects (fold, commit, send, record) and the points at which it dies. The engine, its frames and snapshots,
-and the outbox are the real ones. Must not judge: `tests/sim/laws.py` does.
+Owns the order of effects (fold, commit, send, record) and the points at which it dies. The engine, its frames and
+snapshots, and the outbox are the real ones. Must not judge: `tests/sim/laws.py` does.
 """
 
 from __future__ import annotations
