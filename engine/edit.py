@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.devices import NEVER, Row
 from engine.presence import Change, Presence
-from engine.sense import NO_REQUEST, Moved, Sense, Transition, order_of
+from engine.sense import NO_REQUEST, Moved, Sense, Transition, in_order
 from engine.view import view_of
 from geo.shape import Area, Circle
 from rules.facts import Kind
@@ -34,8 +34,7 @@ def edit(sense: Sense, old: Site, new: Site, now_ms: int) -> list[Transition | M
         work.device(slot, now_ms, told)
     sense.view = work.after
     sense.reschedule()
-    told.sort(key=order_of)
-    return told
+    return in_order(told)
 
 
 class _Edit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -116,8 +117,7 @@ class Sense:
         for i in np.nonzero(rows.code == AGAIN)[0].tolist():
             self._schedule(int(rows.device[i]))
             rows.code[i] = DONE
-        told.sort(key=order_of)
-        return told, _count(rows.code, borders)
+        return in_order(told), _count(rows.code, borders)
 
     def _sift(self, rows: _Rows, offsets: Array, fences: Array) -> None:
         columns, pool = self.devices.columns, self.devices.pool
@@ -308,8 +308,7 @@ class Sense:
                 self.put(slot, presence)
             else:
                 self._schedule(slot)
-        told.sort(key=order_of)
-        return told
+        return in_order(told)
 
     def _own_due_ms(self, slot: int) -> int:
         """When the device's next timer is due, on its own clock."""
@@ -412,8 +411,15 @@ _ZERO = np.zeros(1, np.int64)
 _RANK = {Kind.DWELLED: 1, Kind.EXITED: 2, Kind.ENTERED: 3, Kind.CROSSED: 4}
 
 
-def order_of(item: Transition | Moved) -> tuple[int, int, str, int, str]:
-    """The order of what is told: by request, time and device; a change of hands comes first."""
-    if isinstance(item, Moved):
-        return item.request, item.time_ms, item.device, 0, ""
-    return item.request, item.time_ms, item.device, _RANK[item.kind], item.place.id
+def in_order(told: list[Transition | Moved]) -> list[Transition | Moved]:
+    """What was told, by request, time and device; at one instant nothing is moved past a change of hands."""
+    hands: dict[tuple[int, int, str], int] = {}
+    keyed: list[tuple[int, int, str, int, int, str, Transition | Moved]] = []
+    for item in told:
+        at = item.request, item.time_ms, item.device
+        if isinstance(item, Moved):
+            hands[at] = hands.get(at, 0) + 1
+            keyed.append((*at, hands[at], 0, "", item))
+        else:
+            keyed.append((*at, hands.get(at, 0), _RANK[item.kind], item.place.id, item))
+    return [entry[-1] for entry in sorted(keyed, key=itemgetter(0, 1, 2, 3, 4, 5))]

@@ -184,3 +184,22 @@ def test_a_timer_that_an_older_fix_started_in_the_past_of_the_devices_clock_is_d
             play.step([columns(batch)], play.now_ms)
         stories.append(play.story())
     assert stories[0] == stories[1] == [("entered", "shop", 0.0, "fix"), ("exited", "shop", 50.0, "timer")]
+
+
+def test_who_hands_a_device_on_at_the_very_instant_of_entering_is_not_left_behind_inside() -> None:
+    """Two rows of one time: the first enters under one user, the second names another. The change of hands was told
+    before the entering, so that the first user stayed inside for ever."""
+    play = Stage(site_of(files_of([circle("shop")], beacons=_ZONE)))
+    beacon = f"ibeacon:{_UUID}:1:"
+    for time_ms, minor, user in ((T0 - 1000, 1, "u-1"), (T0, 1, "u-1"), (T0, 2, "u-2")):
+        ping = {"device": "d-1", "user": user, "time": time_ms, "beacon": beacon + str(minor), "rssi": -60}
+        if time_ms == T0 and minor == 1:
+            first = ping
+            continue
+        play.post(*((first, ping) if minor == 2 else (ping,)))
+    assert play.engine.people.user("u-1").inside == {}
+    assert play.engine.people.user("u-2").inside.keys() == {"shop", "floor"}
+
+
+_UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
+_ZONE = f'- {{id: floor, inside: shop, beacons: ["ibeacon:{_UUID}:1:*"], enter_rssi: -75, exit_rssi: -85}}\n'
