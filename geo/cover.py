@@ -22,6 +22,12 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
     """True if (x, y) lies within, by the even-odd rule, or on the rings of area `f`."""
     first, last = columns.span[f, 0], columns.span[f, 2]
     block = columns.first_block[f]
+    west = math.inf
+    for k in range(block, block + (last - first + BLOCK - 1) // BLOCK):
+        west = min(west, columns.boxes[k, 0])
+    if x < west:
+        # never mind what underflow would make of it
+        return False
     odd = False
     for start in range(first, last, BLOCK):
         box = columns.boxes[block]

@@ -70,6 +70,35 @@ def test_near_greenwich_and_the_equator_where_differences_of_degrees_are_not_exa
     assert differences(shapes, y, x) == []
 
 
+@pytest.mark.parametrize("size", [0.001, 0.3, 7.0])
+def test_one_rounding_from_zero_degrees_the_answer_is_that_of_geos(size: float) -> None:
+    """Next to 0 a double's neighbour is 5e-324, and products of such numbers vanish or not."""
+    rng = np.random.default_rng(4)
+    tilted = np.array([[-size, -size], [size, -size / 3], [size / 2, size], [-size, size], [-size, -size]])
+    kite = np.array([[0.0, -size], [size, 0.0], [0.0, size], [-size, 0.0], [0.0, -size]])
+    shapes: list[Shape] = [Area(((ring,),)) for ring in (tilted, kite, kite[::-1].copy(), box(0.0, 0.0, size, size))]
+    shapes += [Area(((box(-size, -size, 0.0, 0.0),),)), Area(((box(-size, -size, size, 0.0),),))]
+    tiny = np.array([0.0, 5e-324, -5e-324, 1e-323, -1e-310, 1e-200, -1e-40, 1e-25])
+    level = np.concatenate([np.linspace(-1.5, 1.5, 61) * size, rng.uniform(-size, size, 200), tiny])
+    a, b = (m.ravel() for m in np.meshgrid(tiny, level))
+    assert differences(shapes, a, b) == []
+    assert differences(shapes, b, a) == []
+
+
+def test_all_along_long_edges_which_bend_in_the_plane_of_the_cells() -> None:
+    rng = np.random.default_rng(15)
+    shapes: list[Shape] = [
+        Area(((np.array([[-40.0, 66.0], [50.0, 66.5], [5.0, 72.0], [-40.0, 66.0]]),),)),
+        Area(((np.array([[60.0, -78.0], [61.0, -78.0], [140.0, 10.0], [60.0, -78.0]]),),)),
+        Area(((box(-120.0, 55.0, -60.0, 55.2),),)),
+    ]
+    corners = [s.polygons[0][0] for s in shapes if isinstance(s, Area)]
+    a, b = np.concatenate([c[:-1] for c in corners]), np.concatenate([c[1:] for c in corners])
+    on_edge = (a + rng.random((60_000, 1, 1)) * (b - a)).reshape(-1, 2)
+    points = np.concatenate([on_edge, on_edge + rng.normal(0.0, 1e-9, on_edge.shape)])
+    assert differences(shapes, points[:, 1].copy(), points[:, 0].copy()) == []
+
+
 def test_points_on_the_borders_of_h3_cells() -> None:
     rng = np.random.default_rng(11)
     shapes = _city(rng, 35.69, 139.7, 60)
