@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from tests.live.process import until
+from tests.live.process import START_S, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -52,7 +52,7 @@ class Crowd:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def post(self, pings: Sequence[dict[str, Any]], patience_s: float = 60.0) -> None:
+    async def post(self, pings: Sequence[dict[str, Any]], patience_s: float = START_S) -> None:
         """Post all, in streams beside each other, at about `per_s` pings a second."""
         streams: list[list[dict[str, Any]]] = [[] for _ in range(STREAMS)]
         for ping in pings:

@@ -63,21 +63,18 @@ async def check_against_the_store(process: Process, sink: Sink, crowd: Crowd, fe
     return due
 
 
-def check_repeats(sink: Sink, open_at_kill: list[tuple[float, set[str]]]) -> int:
+def check_repeats(sink: Sink, open_at_kill: list[tuple[float, set[str]]]) -> None:
     """A key that was taken comes again only if its success was not yet recorded at a kill; always with one body."""
     came = defaultdict(list)
     for arrival in sink.got:
         came[arrival.key].append(arrival)
-    twice = 0
     for key, arrivals in came.items():
         assert len({a.body for a in arrivals}) == 1, f"{key} came with two bodies"
         good = [a for a in arrivals if a.status < 300]
         for first, again in itertools.pairwise(good):
-            twice += 1
             kills = [at for at, keys in open_at_kill if first.at_s <= at <= again.at_s and key in keys]
             assert kills, f"{key} came again after a success that no kill cut off from its record"
             assert kills[0] - first.at_s < 2.0, f"{key} was still not recorded {kills[0] - first.at_s:.1f} s after it"
-    return twice
 
 
 async def kill_again_and_again(folder: Path, rounds: int) -> None:
