@@ -36,6 +36,8 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
             continue
         for e in range(start, min(start + BLOCK, last)):
             x0, y0, x1, y1 = columns.edges[e]
+            if x0 < x and x1 < x:
+                continue
             if (y0 > y) != (y1 > y):
                 side = orient(x0, y0, x1, y1, x, y)
                 if side == 0.0:

@@ -77,6 +77,8 @@ def test_one_rounding_from_zero_degrees_the_answer_is_that_of_geos(size: float) 
     tilted = np.array([[-size, -size], [size, -size / 3], [size / 2, size], [-size, size], [-size, -size]])
     kite = np.array([[0.0, -size], [size, 0.0], [0.0, size], [-size, 0.0], [0.0, -size]])
     shapes: list[Shape] = [Area(((ring,),)) for ring in (tilted, kite, kite[::-1].copy(), box(0.0, 0.0, size, size))]
+    bent = np.array([[size, -size], [0.0, 0.0], [-size, size], [size, size], [size, -size]])
+    shapes += [Area(((bent,),)), Area(((bent[::-1].copy(),),))]
     shapes += [Area(((box(-size, -size, 0.0, 0.0),),)), Area(((box(-size, -size, size, 0.0),),))]
     tiny = np.array([0.0, 5e-324, -5e-324, 1e-323, -1e-310, 1e-200, -1e-40, 1e-25])
     level = np.concatenate([np.linspace(-1.5, 1.5, 61) * size, rng.uniform(-size, size, 200), tiny])
