@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-#: "Never", as an instant before all others and one after all others.
-NEVER = -(2**62)
-FAR = 2**62
+from engine.fast import FAR, NEVER
+
 _FIRST_SLOTS = 256
 _FIRST_BLOCK = 4
 #: Counts beyond any setting are all the same.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.devices import NEVER, Row
+from engine.devices import Row
+from engine.fast import NEVER
 from engine.presence import Change, Presence
 from engine.sense import NO_REQUEST, Moved, Sense, Transition, in_order
 from engine.view import view_of

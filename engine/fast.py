@@ -12,13 +12,24 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from engine.devices import FAR, NEVER
+#: "Never", as an instant before all others and one after all others. They stand here since numba keeps a compiled
+#: kernel for as long as its own file stays the same.
+NEVER = -(2**62)
+FAR = 2**62
 
 #: What became of a row.
 DONE, DUPLICATE, LATE, SLOW, AGAIN = 0, 1, 2, 3, 4
 
 
-@njit(cache=True, nogil=True)
+def _kernel(function: Any) -> Any:
+    """Compile at the first call and keep it on disk; where no folder can be written to, each process compiles anew."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+
+
+@_kernel
 def sift(
     device: Any,  # int32[n] slot of each row
     user: Any,  # int32[n] number of the user named, -1: none
@@ -80,7 +91,7 @@ def sift(
             user_c[d] = user[i]
 
 
-@njit(cache=True, nogil=True)
+@_kernel
 def _may_cross(lat0: float, lng0: float, lat1: float, lng1: float, boxes: Any) -> bool:
     """True if the box round a straight way meets one of the boxes, or the way runs over the antimeridian."""
     if abs(lng1 - lng0) > 180.0:
@@ -94,4 +105,3 @@ def _may_cross(lat0: float, lng0: float, lat1: float, lng1: float, boxes: Any) -
 
 
 NO_BOXES = np.zeros((0, 4))
-__all__ = ["AGAIN", "DONE", "DUPLICATE", "LATE", "NEVER", "NO_BOXES", "SLOW", "sift"]

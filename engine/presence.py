@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from engine.devices import FAR, NEVER, Row
+from engine.devices import Row
+from engine.fast import FAR, NEVER
 from engine.zones import Signal, hear
 from rules.facts import Kind
 

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from engine.crossing import GAP_MS, crossed
-from engine.devices import FAR, NEVER, Devices
-from engine.fast import AGAIN, DONE, DUPLICATE, LATE, SLOW, sift
+from engine.devices import Devices
+from engine.fast import AGAIN, DONE, DUPLICATE, FAR, LATE, NEVER, SLOW, sift
 from engine.ids import episode_id
 from engine.presence import Change, Fix, Presence
 from engine.wire import NONE

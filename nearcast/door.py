@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.devices import NEVER
+from engine.fast import NEVER
 from engine.ids import instant
 from engine.ports import DecisionQuery, DeliveryState
 from nearcast.nearby import Nearby

@@ -249,11 +249,14 @@ class Live:
         log.error("store cannot commit", error=str(error))
         _refuse(taken)
         again = [w for w in taken if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
-        while not await self._restored():
+        # a first pause too: a disk that is nearly full takes a small commit right after it refused a large one
+        while True:
             waiting, self._queue, self._rows = list(self._queue), deque(), 0
             again += [w for w in waiting if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
             _refuse(waiting)
             await asyncio.sleep(RETRY_S)
+            if await self._restored():
+                break
         self._queue.extendleft(Waiting(self._forgotten(), inputs=w.inputs) for w in reversed(again))
         self.ready = True
         self.dispatcher.resume()
