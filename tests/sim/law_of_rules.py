@@ -76,6 +76,12 @@ class Book:
         rules = [r for r in town.rules.values() if r["state"] in ("live", "test")]
         self.rules = {r["id"]: r for r in sorted(rules, key=lambda r: (-r.get("priority", 0), r["id"]))}
         self._known: dict[tuple[str, str, int | None], list[dict[str, Any]]] = {}
+        self._timers = [
+            (rule, n, trigger, self._watched(trigger))
+            for rule in self.rules.values()
+            for n, trigger in enumerate(self.triggers(rule))
+            if trigger["event"] == "timer"
+        ]
 
     def triggers(self, rule: dict[str, Any]) -> list[dict[str, Any]]:
         """The triggers of a rule."""
@@ -207,19 +213,12 @@ class Book:
     # -- timers ----------------------------------------------------------------------------------------------------
 
     def instants(self, after_ms: int, until_ms: int) -> list[tuple[int, dict[str, Any], dict[str, list[str] | None]]]:
-        """The instants of timers after one instant and up to another: when, which rule, the places of each trigger."""
+        """The instants of timers after one instant and up to another: when, which rule, which places (None: all)."""
         found: dict[tuple[int, str], dict[str, list[str] | None]] = {}
-        for rule in self.rules.values():
-            for number, trigger in enumerate(self.triggers(rule)):
-                if trigger["event"] != "timer":
-                    continue
-                for zone, places in self._watched(trigger).items():
-                    for at_ms in _at(trigger, zone, after_ms, until_ms):
-                        at = found.setdefault((at_ms, rule["id"]), {})
-                        if places is None:
-                            at[str(number)] = None
-                        else:
-                            at[f"{number} {zone}"] = places
+        for rule, number, trigger, watched in self._timers:
+            for zone, places in watched.items():
+                for at_ms in _at(trigger, zone, after_ms, until_ms):
+                    found.setdefault((at_ms, rule["id"]), {})[f"{number} {zone}"] = places
         return [(at_ms, self.rules[rule], places) for (at_ms, rule), places in sorted(found.items())]
 
     def _watched(self, trigger: dict[str, Any]) -> dict[str, list[str] | None]:

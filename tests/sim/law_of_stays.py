@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Stay:
     """One device at one place, from its entered on.
 
-    `latest_ms` is the newest dwelled that pings proved, `back` how many fixes had been out of order then.
+    `latest_ms` is the newest dwelled that pings proved, `back` how many fixes had been out of order then,
+    `edits` how many edits there had been: one may set an exit's timer back.
     """
 
     episode: str
@@ -28,6 +29,7 @@ class Stay:
     dwelled: set[int] = field(default_factory=set)
     latest_ms: int = 0
     back: int = 0
+    edits: int = 0
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Stays:
     open: dict[tuple[str, str], Stay] = field(default_factory=dict)
     ids: dict[str, set[str]] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)
+    edits: int = 0
     devices: Devices = field(default_factory=Devices)
 
     def see(self, told: Transition) -> None:
@@ -71,7 +74,7 @@ class Stays:
         hold(told.id == digest(stay.episode, "exited"), "the id of exited", told)
         hold(told.entered_ms == stay.entered_ms, "exited knows when it entered", told, stay)
         hold(told.time_ms >= stay.entered_ms, "nobody leaves before they entered", told, stay)
-        in_order = self.devices.back.get(told.device, 0) == stay.back
+        in_order = self.devices.back.get(told.device, 0) == stay.back and self.edits == stay.edits
         hold(told.time_ms >= stay.latest_ms or not in_order, "nobody leaves before they dwelled", told, stay)
 
     def _dwelled(self, told: Transition, key: tuple[str, str]) -> None:
@@ -84,6 +87,7 @@ class Stays:
         stay.dwelled.add(dwell_ms)
         if told.request >= 0:  # a mere clock knows nothing of fixes that are still under way
             stay.latest_ms = max(stay.latest_ms, told.time_ms)
+            stay.edits = self.edits
             stay.back = self.devices.back_before.get(told.device, 0)
 
     def forget(self, device: str) -> None:

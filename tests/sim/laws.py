@@ -148,9 +148,10 @@ class Laws:
         told: list[Transition | HandOver] = list(handed)
         while self._told and first <= self._told[0].request < last:
             told.append(self._told.popleft())
-        before = [item for item in told if not isinstance(item, HandOver)]
+        moved = {(item.request, item.time_ms, item.device) for item in handed}
+        before = [t for t in told if not isinstance(t, HandOver) and (t.request, t.time_ms, t.device) not in moved]
         hold(before == sorted(before, key=_order), "occasions come in order", before)
-        told.sort(key=_order)
+        told.sort(key=_instant)
         for group in _groups(told):
             self._group(group, now_ms)
         return last
@@ -186,11 +187,11 @@ class Laws:
 
     def _hand_over(self, item: HandOver) -> None:
         self._holder[item.device] = item.after
-        before, after = self.person(item.before), self.person(item.after)
-        for (device, place), _ in self.stays.open.items():
+        for device, place in self.stays.open:
             if device == item.device:
-                self._leave(before.name, place, item)
-                after.inside[place] = after.inside.get(place, 0) + 1
+                self._leave(item.before, place, item)
+                inside = self.person(item.after).inside
+                inside[place] = inside.get(place, 0) + 1
 
     def _leave(self, user: str, place: str, why: object) -> None:
         inside = self.person(user).inside
@@ -239,6 +240,7 @@ class Laws:
 
     def _edited(self, item: Edited, now_ms: int) -> None:
         self.town = self.known_towns[item.version]
+        self.stays.edits += 1
         self.book = Book(self.town, self.book)
         stopped = {key for key, (_, held) in self._open.items() if held.rule not in self.book.rules}
         self._cancelled({k for key in stopped for k in self._open[key][1].pending})
@@ -253,6 +255,7 @@ class Laws:
     def _cancelled(self, keys: set[str]) -> None:
         """These deliveries end in this very step, as cancelled."""
         for _ in range(len(keys)):
+            hold(bool(self._ended), "what is stopped is cancelled", keys)
             ending = self._ended.popleft()
             hold(ending.key in keys and ending.state.value == "cancelled", "what is stopped is cancelled", ending)
             keys.discard(ending.key)
@@ -261,6 +264,7 @@ class Laws:
     def _end(self, item: Ended, now_ms: int) -> None:
         if item.key not in self._delivery:
             return
+        hold(bool(self._ended), "an outcome is recorded", item)
         ending = self._ended.popleft()
         seen = (ending.key, ending.state.value, ending.at_ms)
         hold(seen == (item.key, item.outcome, now_ms), "an outcome is recorded", seen, item)
@@ -330,11 +334,13 @@ class Laws:
         self._open[decision.key] = person, held
 
 
-def _order(item: Transition | HandOver) -> tuple[int, int, str, int, str]:
-    if isinstance(item, HandOver):
-        return item.request, item.time_ms, item.device, 0, ""
-    return item.request, item.time_ms, item.device, _RANK[item.kind.value], item.place.id
+def _instant(item: Transition | HandOver) -> tuple[int, int, str]:
+    return item.request, item.time_ms, item.device
+
+
+def _order(item: Transition) -> tuple[int, int, str, int, str]:
+    return *_instant(item), _RANK[item.kind.value], item.place.id
 
 
 def _groups(told: Sequence[Transition | HandOver]) -> list[list[Any]]:
-    return [list(g) for _, g in groupby(told, key=lambda t: (t.request, t.time_ms, t.device))]
+    return [list(g) for _, g in groupby(told, key=_instant)]

@@ -163,7 +163,7 @@ class Plant:
         elif lot < 0.001:
             self.deaf_until = self.true_ms + self.random.randrange(1000, 1_200_000)
         elif lot < 0.002:
-            self.dead_until[self.random.choice(list(CONCURRENCY))] = self.true_ms + self.random.randrange(600_000)
+            self.dead_until[self.random.choice(list(CONCURRENCY))] = self.true_ms + self.random.randrange(2_400_000)
 
     # -- one step --------------------------------------------------------------------------------------------------
 
@@ -194,8 +194,8 @@ class Plant:
                 self._come_again(arrival)
         elif town is not None:
             self.outbox.reload(CONCURRENCY)
-        if self._dies(0.0005):
-            self._die("in the middle of a checkpoint" if self.random.random() < 0.3 else "between steps")
+        if self._dies(0.001):
+            self._die(self.random.choice(["in the middle of a checkpoint", "between steps"]))
         elif self.random.random() < 0.02:
             self.journal.save_checkpoint(Checkpoint(len(self.journal.stored), self.now_ms, snapshot(self.engine)))
 

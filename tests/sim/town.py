@@ -100,10 +100,8 @@ def edited_town(town: Town, random: Random) -> Town:
         if zone is not None:
             zone["exit_after"] = random.choice(["10s", "20s", "40s"])
             zone["inside"] = random.choice(sorted(held))
-    for _ in range(random.randrange(0, 3)):
-        rule = rules[random.choice(sorted(rules))]
-        if rule["id"] not in ("draft",):
-            rule["state"] = random.choice(["live", "live", "paused", "test"])
+    for name in random.sample(sorted(rules.keys() - {"draft"}), random.randrange(0, 6)):
+        rules[name]["state"] = random.choice(["live", "live", "paused", "test"])
     return Town(dict(sorted(fences.items())), zones, town.zones_at, rules)
 
 
@@ -122,7 +120,7 @@ def _fence(name: str, n: int, random: Random) -> dict[str, Any]:
         geometry = {"type": "Polygon", "coordinates": [_ring(east, north, random)]}
     else:
         properties["buffer_m"] = random.choice([15, 30, 60])
-        if n % 9 == 2:
+        if n % 18 == 2:
             properties["tags"] = [*properties["tags"], "road"]
         turn = random.uniform(0, 2 * math.pi)
         line = [(east + r * math.cos(turn), north + r * math.sin(turn) + 30 * (r > 0)) for r in (-300, 0, 300)]
