@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from engine.ping import columns
 from engine.wire import Happened, UserChanged
 from tests.world import T0, Stage, at, circle, files_of, rows, site_of
@@ -199,6 +201,23 @@ def test_who_hands_a_device_on_at_the_very_instant_of_entering_is_not_left_behin
         play.post(*((first, ping) if minor == 2 else (ping,)))
     assert play.engine.people.user("u-1").inside == {}
     assert play.engine.people.user("u-2").inside.keys() == {"shop", "floor"}
+
+
+def test_a_challengers_sighting_that_comes_late_does_not_end_a_stay_before_it_began() -> None:
+    """The rival zone was entered at 10 s; one of 9 s came late, led by far, and ended it then."""
+    zones = [{"id": name, "group": "floors", "beacons": [f"ibeacon:{_UUID}:{n}:*"]} for n, name in enumerate("ab")]
+    play = Stage(site_of(files_of([circle("shop")], beacons=json.dumps(zones))))
+
+    def sighting(second: float, zone: int, minor: int, rssi: int) -> None:
+        beacon = f"ibeacon:{_UUID}:{zone}:{minor}"
+        play.post({"device": "d-1", "time": T0 + round(second * 1000), "beacon": beacon, "rssi": rssi})
+
+    sighting(3, 1, 1, -40)
+    for second in (9.5, 10):
+        sighting(second, 0, 1, -70)
+    for second in (3.5, 9):
+        sighting(second, 1, 2, -40)
+    assert play.story() == [("entered", "a", 10.0, "sighting")]
 
 
 _UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
