@@ -93,14 +93,19 @@ class Plant:
         while self.coming or self.again:
             self._turn()
         self.crashes = False
+        self._drain()
+        self.true_ms += 10 * _HOUR_MS
+        self.now_ms = max(self.now_ms, self.true_ms)
+        self._step([], [])
+        self._drain()
+        self._balance()
+
+    def _drain(self) -> None:
+        """Let the clock run until nothing is left but the instants of rules' timers."""
         for _ in range(20_000):
             if self._next_due() >= _FAR and not self.ended:
-                break
+                return
             self._turn()
-        self.true_ms += 10 * _HOUR_MS
-        self.now_ms = self.true_ms
-        self._step([], [])
-        self._balance()
 
     def _turn(self) -> None:
         at_ms = min(self._next_arrival(), self._next_due())
