@@ -253,7 +253,7 @@ class Plant:
         return True
 
     def _send(self, effects: Effects) -> None:
-        stopped = [e.key for e in effects.endings if e.state is DeliveryState.CANCELLED]
+        stopped = {e.key: None for e in effects.endings if e.state is DeliveryState.CANCELLED}
         for key in stopped:
             self.outbox.cancel([key], self.now_ms)
             if key in self.outbox:
@@ -261,7 +261,8 @@ class Plant:
         for made in effects.deliveries:
             known = self.bodies.setdefault(made.key, made.body)
             hold(known == made.body, "one key has one body", made.key)
-            self._add(made)
+            if made.key not in stopped:
+                self._add(made)
         for key, _ in effects.resent:
             found = self.journal.deliveries.get(key)
             if found is not None and found.state is DeliveryState.PENDING:
