@@ -103,6 +103,8 @@ class Admin:
             raise RefusedRequest(404, "there is no delivery with this key")
         if not done:
             raise RefusedRequest(
-                409, "the delivery is pending or was delivered, only one that failed can be sent again"
+                409,
+                "the delivery is pending, was delivered, or its rule no longer runs,"
+                " only one that failed can be sent again",
             )
         return answer({"key": key}, status=202)

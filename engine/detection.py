@@ -23,5 +23,10 @@ class Detection:
     max_silence_ms: int = 10 * 60_000
     instant: bool = False
 
+    @property
+    def usable_m(self) -> float:
+        """The worst accuracy of a fix that counts here; without bound where the accuracy is ignored."""
+        return float("inf") if self.instant else self.max_accuracy_m
+
 
 INSTANT = Detection(enter_fixes=1, exit_fixes=1, instant=True)

@@ -50,6 +50,7 @@ DEVICE_COLUMNS: tuple[tuple[str, Any, Any], ...] = (
     ("usable_ms", np.int64, NEVER),  # newest fix that `crossed` may start from
     ("usable_lat", np.float64, np.nan),
     ("usable_lng", np.float64, np.nan),
+    ("usable_accuracy", np.float64, np.nan),
     ("user", np.int32, -1),  # number of the user, -1: the device's own id
     ("busy", np.uint8, 0),  # 1: each fix needs the machine (a count is running, a zone holds it)
     ("timer_ms", np.int64, FAR),  # earliest timer of its rows and zones, on its own clock; silence apart

@@ -43,6 +43,7 @@ def sift(
     offsets: Any,  # int64[n + 1], the fences of each row in `fences`, ascending
     fences: Any,  # int32[m]
     accuracy_max_m: float,  # the smallest `max_accuracy` of any fence
+    crossing_accuracy_m: float,  # the worst accuracy of a fix that `crossed` may start from
     boxes: Any,  # float64[k, 4] lng lat lng lat of fences that a rule asks `crossed` of
     crossing_gap_ms: int,
     held: Any,  # tuple of the device columns, see `Sieve`
@@ -51,8 +52,8 @@ def sift(
     code: Any,  # uint8[n] out: what became of each row
 ) -> None:
     """Work the rows in order; set `code`. See the module's docstring."""
-    clock_c, recv_c, fix_c, lat_c, lng_c, acc_c, mocked_c, um_c, ulat_c, ulng_c = held[:10]
-    user_c, busy_c, timer_c, quiet_c, block_c, rows_c, blocked = held[10:]
+    clock_c, recv_c, fix_c, lat_c, lng_c, acc_c, mocked_c, um_c, ulat_c, ulng_c, uacc_c = held[:11]
+    user_c, busy_c, timer_c, quiet_c, block_c, rows_c, blocked = held[11:]
     for i in range(device.size):
         d = device[i]
         if sighting[i] or blocked[d]:
@@ -85,8 +86,8 @@ def sift(
             clock_c[d] = t
             recv_c[d] = received_ms[i]
         fix_c[d], lat_c[d], lng_c[d], acc_c[d], mocked_c[d] = t, lat[i], lng[i], accuracy[i], mocked[i]
-        if not accuracy[i] > accuracy_max_m:
-            um_c[d], ulat_c[d], ulng_c[d] = t, lat[i], lng[i]
+        if not accuracy[i] > crossing_accuracy_m:
+            um_c[d], ulat_c[d], ulng_c[d], uacc_c[d] = t, lat[i], lng[i], accuracy[i]
         if user[i] >= 0:
             user_c[d] = user[i]
 

@@ -115,6 +115,11 @@ class Judge:
             if entry.rule not in running:
                 self._cancelled(self.people.cancel(decision), now_ms, judged, f"rule `{entry.rule}` no longer runs")
 
+    def runs(self, rule: str) -> bool:
+        """True if the rule decides and sends under the site in force."""
+        found = self.site.rules.rule(rule)
+        return found is not None and found.acts
+
     def erase(self, user: str, now_ms: int, judged: Judged) -> None:
         """Forget a user, and give up what is pending."""
         self._cancelled(self.people.erase(user), now_ms, judged, "the user was erased")

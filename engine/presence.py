@@ -90,7 +90,7 @@ class Presence:
             if not (detection.instant or not fix.accuracy > detection.max_accuracy_m):
                 continue
             row = self.rows.get(fence)
-            if row is not None and row.entered_ms is not None and fix.time_ms < row.entered_ms:
+            if row is not None and row.entered_ms is not None and fix.time_ms <= row.entered_ms:
                 continue  # a sighting or an edit began this stay later: the fix says nothing of it
             if row is None or row.entered_ms is None:
                 self._outside(fence, row, fix, detection, is_in=fence in inside)

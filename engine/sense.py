@@ -127,7 +127,7 @@ class Sense:
         sift(
             rows.device, rows.user, rows.sighting, rows.time, rows.received,
             rows.lat, rows.lng, rows.accuracy, rows.mocked,
-            offsets, fences, self.view.accuracy_max_m, self.view.boxes, GAP_MS,
+            offsets, fences, self.view.accuracy_max_m, self.view.crossing_accuracy_m, self.view.boxes, GAP_MS,
             held, pool["fence"], pool["entered_ms"], rows.code,
         )  # fmt: skip
         self._blocked[rows.device] = 0
@@ -180,12 +180,14 @@ class Sense:
     def _cross(self, presence: Presence, slot: int, fix: Fix) -> None:
         columns = self.devices.columns
         before_ms = int(columns["usable_ms"][slot])
-        before = (before_ms, float(columns["usable_lat"][slot]), float(columns["usable_lng"][slot]))
+        where = (float(columns["usable_lat"][slot]), float(columns["usable_lng"][slot]))
+        before = Fix(before_ms, *where, float(columns["usable_accuracy"][slot]), ())
         for fence in crossed(self.view, None if before_ms == NEVER else before, fix):
             presence.told.append(Change(Kind.CROSSED, fence, fix.time_ms, "fix", fix.time_ms))
-        if not fix.accuracy > self.view.accuracy_max_m:
+        if not fix.accuracy > self.view.crossing_accuracy_m:
             columns["usable_ms"][slot] = fix.time_ms
             columns["usable_lat"][slot], columns["usable_lng"][slot] = fix.lat, fix.lng
+            columns["usable_accuracy"][slot] = fix.accuracy
 
     def _note_beacon(self, slot: int, beacon: str, time_ms: int) -> None:
         heard = self.beacons.setdefault(slot, {})
@@ -352,6 +354,7 @@ class Sense:
 #: The device columns that the sieve reads and writes, in its order.
 _HELD = (
     "clock_ms", "recv_ms", "fix_ms", "lat", "lng", "accuracy", "mocked", "usable_ms", "usable_lat", "usable_lng",
+    "usable_accuracy",
     "user", "busy", "timer_ms", "quiet_ms", "block", "rows",
 )  # fmt: skip
 

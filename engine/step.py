@@ -169,7 +169,8 @@ class Engine:
             case Ended():
                 judge.ended(happening, now_ms, judged)
             case Resent():
-                people.resent(happening, now_ms)
-                effects.resent.append((happening.key, now_ms + happening.ttl_ms))
+                if judge.runs(happening.rule):
+                    people.resent(happening, now_ms)
+                    effects.resent.append((happening.key, now_ms + happening.ttl_ms))
             case Erased():
                 judge.erase(happening.user, now_ms, judged)

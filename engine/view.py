@@ -35,7 +35,8 @@ class View:
 
     `detections` has one entry a fence, `dwells` (the `for` times that rules ask for, ascending, in ms) one a place.
     `crossings` are the fences that a rule asks `crossed` of, `boxes` the boxes round them (lng lat lng lat),
-    `holds[z]` the fence that zone number z is inside of, or -1.
+    `crossing_accuracy_m` the worst accuracy that any of them takes, `holds[z]` the fence that zone number z is inside
+    of, or -1.
     """
 
     places: tuple[Place, ...]
@@ -46,6 +47,7 @@ class View:
     crossings: tuple[int, ...]
     boxes: Any
     accuracy_max_m: float
+    crossing_accuracy_m: float
     max_silence_ms: int
     index: FenceIndex
     borders: Borders
@@ -109,6 +111,7 @@ def view_of(site: Site) -> View:
         crossings=crossings,
         boxes=boxes,
         accuracy_max_m=min(counted, default=float("inf")),
+        crossing_accuracy_m=max((fences[n].detection.usable_m for n in crossings), default=0.0),
         max_silence_ms=site.settings.detection.max_silence_ms,
         index=site.index,
         borders=site.borders,

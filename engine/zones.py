@@ -79,7 +79,7 @@ def _rival(signals: dict[int, Signal], number: int, zones: Sequence[Zone]) -> in
 
 def _leads(signal: Signal, rival: Signal, time_ms: int) -> bool:
     """Note whether the challenger leads at this sighting; true once it has done so at each of them for long enough."""
-    if rival.entered_ms is not None and time_ms < rival.entered_ms:
+    if rival.entered_ms is not None and time_ms <= rival.entered_ms:
         return False  # it came late: what was heard before the rival was entered cannot end the stay there
     if strength(signal, time_ms) < strength(rival, time_ms) + LEAD_DB:
         signal.lead_ms, signal.lead_count = NEVER, 0

@@ -136,11 +136,10 @@ class Door:
         return await asyncio.to_thread(self._store.deliveries, outcome, limit)
 
     async def resend(self, key: str) -> bool | None:
-        """Send a delivery again. None: there is no such key. False: it is pending, or was delivered."""
+        """Send a delivery again. None: there is no such key. False: its state or a stopped rule forbids it."""
         delivery = await asyncio.to_thread(self._store.delivery, key)
         if delivery is None:
             return None
         if delivery.state not in _RESENDABLE:
             return False
-        await self._live.resend(delivery)
-        return True
+        return await self._live.resend(delivery)

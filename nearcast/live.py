@@ -321,16 +321,18 @@ class Live:
         """Forget a user, in one commit."""
         await self.submit((Erased(user),))
 
-    async def resend(self, delivery: Delivery) -> None:
-        """Send a failed delivery again, with its `ttl` counted from now."""
+    async def resend(self, delivery: Delivery) -> bool:
+        """Send an ended delivery again, with its `ttl` counted from now. False: its rule no longer runs."""
         item = Resent(
             delivery.key, delivery.decision, delivery.user, delivery.rule, list(delivery.tags), delivery.place,
             delivery.test, delivery.expires_ms - delivery.created_ms,
         )  # fmt: skip
         await self.submit((item,))
         fresh = await asyncio.to_thread(self.store.delivery, delivery.key)
-        if fresh is not None and fresh.state is DeliveryState.PENDING:
-            self.dispatcher.add(fresh)
+        if fresh is None or fresh.state is not DeliveryState.PENDING:
+            return False
+        self.dispatcher.add(fresh)
+        return True
 
 
 def _inputs(taken: Sequence[Waiting]) -> list[Input]:

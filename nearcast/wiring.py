@@ -165,8 +165,11 @@ def _make_live(
         rule = site.rules.rule(delivery.rule)
         if rule is None:
             return "ok"  # it was sent by a rule that is gone: what an edit stops is cancelled, not rechecked
+        user = people.users.get(delivery.user)
+        if user is None:
+            return "withdrawn"  # erased meanwhile
         place = site.places.get(delivery.place) if delivery.place is not None else None
-        return recheck(rule, people.user(delivery.user), around.clock.now_ms(), place=place, ruleset=site.rules)
+        return recheck(rule, user, around.clock.now_ms(), place=place, ruleset=site.rules)
 
     async def before_attempt(delivery: Delivery, number: int) -> None:
         await live.written(store.open_attempts, [(delivery.key, number)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from engine.ping import columns
-from engine.wire import Happened, UserChanged
+from engine.wire import Happened, Resent, UserChanged
 from tests.world import T0, Stage, at, circle, files_of, rows, site_of
 
 INSTANT = "detection: {preset: instant}\n"
@@ -220,5 +220,40 @@ def test_a_challengers_sighting_that_comes_late_does_not_end_a_stay_before_it_be
     assert play.story() == [("entered", "a", 10.0, "sighting")]
 
 
+def test_no_stay_ends_at_the_very_instant_it_began() -> None:
+    """A zone was entered and, by another beacon's sighting of the same instant, lost to its rival: the exit was told
+    before the enter."""
+    zones = [{"id": name, "group": "floors", "beacons": [f"ibeacon:{_UUID}:{n}:*"]} for n, name in enumerate("ab")]
+    play = Stage(site_of(files_of([circle("shop")], beacons=json.dumps(zones))))
+
+    def heard(second: float, zone: int, minor: int, rssi: int) -> dict[str, object]:
+        beacon = f"ibeacon:{_UUID}:{zone}:{minor}"
+        return {"device": "d-1", "time": T0 + round(second * 1000), "beacon": beacon, "rssi": rssi}
+
+    play.post(heard(1, 1, 1, -40), heard(9.5, 0, 1, -70))
+    play.post(heard(10, 0, 1, -70), heard(10, 1, 2, -40))
+    assert play.story() == [("entered", "a", 10.0, "sighting")]
+
+
 _UUID = "f7826da6-4fa2-4e98-8024-bc5b71e0893e"
 _ZONE = f'- {{id: floor, inside: shop, beacons: ["ibeacon:{_UUID}:1:*"], enter_rssi: -75, exit_rssi: -85}}\n'
+
+
+def test_another_fences_strictness_does_not_make_a_way_out_of_two() -> None:
+    """A fix of 100 m that the crossed fence takes ended the way inside it; an 80 m fence elsewhere had it passed
+    over, and the way from before it to after it was told as crossed."""
+    rules = rule("cross", "{event: crossed, place: {id: shop}}")
+    strict = circle("strict", east_m=9000, detection={"max_accuracy": "80m"})
+    play = Stage(site_of(files_of([circle("shop"), strict], rules=rules)))
+    play.fix(0, -300, 10)
+    play.fix(20, 0, 150)
+    play.fix(40, 300, 10)
+    assert play.story() == []
+
+
+def test_what_a_paused_rule_sent_is_not_sent_again() -> None:
+    """Sending again made the delivery pending though its rule had been paused meanwhile."""
+    play = Stage(site_of(files_of([circle("shop")], rules=rule("hello", "{event: entered, place: {id: shop}}"))))
+    effects = play.step([Resent("k", "d", "u-1", "hello"), Resent("l", "e", "u-1", "gone")])
+    assert [key for key, _ in effects.resent] == ["k"]
+    assert set(play.engine.people.open) == {"d"}
