@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -255,12 +254,10 @@ def test_long_values_are_not_echoed_whole() -> None:
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_json_or_no_list_of_pings_is_400(body: bytes) -> None:
-    began = time.perf_counter()
     with pytest.raises(BodyError) as caught:
         decoded(body)
     assert caught.value.status == 400
     assert "\n" not in caught.value.text and not caught.value.text.endswith(".")
-    assert time.perf_counter() - began < 1
 
 
 def test_bytes_that_are_no_utf8_are_seen_even_in_a_field_that_nobody_knows() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,10 +156,8 @@ def test_all_duplicates_are_told_but_no_more_than_people_read() -> None:
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_deep_nesting_is_refused_before_it_is_parsed(opening: str) -> None:
-    started = time.perf_counter()
     found = lines(opening * 100_000)
     assert any(line.endswith(f"nested more than {DEPTH_MAX} levels deep") for line in found)
-    assert time.perf_counter() - started < 3
 
 
 def test_as_deep_as_allowed_is_read() -> None:
