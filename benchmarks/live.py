@@ -1,9 +1,9 @@
 """`nearcast run`, durable, under a steady load: from ping received to webhook request written, and processor a ping.
 
 The load comes from this process over plain sockets (the server has the other core): `connections` phones' gateways,
-each posting `batch` pings at a time; the webhook's endpoint is here too. A rule stands on one fence in a hundred.
-Beside it the same number of bare commits (append and fdatasync) is timed, since no answer can be faster than the
-disk.
+each posting `batch` pings at a time; the webhook's endpoint is here too. Everybody is seen once before anything is
+timed: a crowd that has been there, not one that arrives at once. A rule stands on one fence in `share`. Beside it
+bare commits (append and fdatasync) are timed, since no answer can be faster than the disk.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ class Reached:
     bare_p99_ms: float
 
 
-def run(rate: int, seconds: float, batch: int, fences: int) -> Reached:
+def run(rate: int, seconds: float, batch: int, fences: int, share: int = 100) -> Reached:
     """Post `rate` pings a second for so long."""
-    return asyncio.run(_run(rate, seconds, batch, fences))
+    return asyncio.run(_run(rate, seconds, batch, fences, share))
 
 
-async def _run(rate: int, seconds: float, batch: int, fences: int) -> Reached:
+async def _run(rate: int, seconds: float, batch: int, fences: int, share: int) -> Reached:
     endpoint = _Endpoint()
     server = await asyncio.get_running_loop().create_server(lambda: _Sink(endpoint), "127.0.0.1", 0)
     port, hook = _free_port(), server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
-        _write_site(site, port, hook, fences)
+        _write_site(site, port, hook, fences, share)
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("nearcast")), "run", str(site)], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -75,30 +75,31 @@ async def _run(rate: int, seconds: float, batch: int, fences: int) -> Reached:
             await _ready(port)
             load = _Load(port, fences)
             await load.consent()
-            before_s = _cpu_s(process.pid)
+            await load.post(DEVICES, 1.0, 100)
+            await _at_rest(port)
+            load.sent, load.acks_ms = 0, []
+            before, before_s, early = _handoffs(port), _cpu_s(process.pid), endpoint.count
             began = time.perf_counter()
             await load.post(rate, seconds, batch)
             spent, cpu_s = time.perf_counter() - began, _cpu_s(process.pid) - before_s
             bare_p99 = _bare_commits_p99_ms(Path(folder) / "bare")
-            await asyncio.sleep(0.5)
-            p50, p99 = _handoff_ms(port)
+            await _at_rest(port)
+            p50, p99 = _quantiles_ms(before, _handoffs(port))
         finally:
             process.terminate()
             process.wait(30)
             server.close()
-    acks = np.array(load.acks_ms)
-    return Reached(
-        load.sent / spent, endpoint.count, float(np.percentile(acks, 50)), float(np.percentile(acks, 99)), p50, p99,
-        cpu_s / load.sent * 1e6, bare_p99,
-    )  # fmt: skip
+    ack_p50, ack_p99 = (float(np.percentile(load.acks_ms, q)) for q in (50, 99))
+    messages, cpu_us = endpoint.count - early, cpu_s / load.sent * 1e6
+    return Reached(load.sent / spent, messages, ack_p50, ack_p99, p50, p99, cpu_us, bare_p99)
 
 
-def _write_site(site: Path, port: int, hook: int, fences: int) -> None:
+def _write_site(site: Path, port: int, hook: int, fences: int, share: int) -> None:
     (site / "fences").mkdir(parents=True)
     (site / "rules").mkdir()
     features = [
         {"type": "Feature", "id": f"f{n}", "geometry": mapping(p),
-         "properties": {"timezone": "Asia/Tokyo", "tags": ["watched"] if n % 100 == 0 else []}}
+         "properties": {"timezone": "Asia/Tokyo", "tags": ["watched"] if n % share == 0 else []}}
         for n, p in enumerate(city(fences).polygons)
     ]  # fmt: skip
     (site / "fences/city.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
@@ -210,10 +211,26 @@ async def _exchange(connection: Any, path: str, body: bytes) -> int:
     return int(head.split(b" ", 2)[1])
 
 
-def _handoff_ms(port: int) -> tuple[float, float]:
+def _families(port: int) -> dict[str, list[Any]]:
     text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-    family = next(f for f in text_string_to_metric_families(text) if f.name == "nearcast_ping_to_handoff_seconds")
-    buckets = [(float(s.labels["le"]), s.value) for s in family.samples if s.name.endswith("_bucket")]
+    return {family.name: family.samples for family in text_string_to_metric_families(text)}
+
+
+async def _at_rest(port: int) -> None:
+    """Until every message has left."""
+    while sum(s.value for s in _families(port)["nearcast_deliveries_pending"]) > 0:
+        await asyncio.sleep(0.1)
+
+
+def _handoffs(port: int) -> dict[float, float]:
+    """How many messages were handed over within so many seconds of their ping."""
+    samples = _families(port)["nearcast_ping_to_handoff_seconds"]
+    return {float(s.labels["le"]): s.value for s in samples if s.name.endswith("_bucket")}
+
+
+def _quantiles_ms(before: dict[float, float], after: dict[float, float]) -> tuple[float, float]:
+    """The median and the 99th percentile of what came between two readings."""
+    buckets = [(high_s, count - before[high_s]) for high_s, count in sorted(after.items())]
     return _quantile(buckets, 0.5) * 1000, _quantile(buckets, 0.99) * 1000
 
 
@@ -259,9 +276,10 @@ async def _ready(port: int) -> None:
 
 
 def main() -> None:
-    """`python -m benchmarks.live [RATE SECONDS BATCH FENCES]`"""
-    rate, seconds, batch, fences = (int(a) for a in (sys.argv[1:] + ["5000", "10", "10", "10000"][len(sys.argv) - 1 :]))
-    got = run(rate, seconds, batch, fences)
+    """`python -m benchmarks.live [RATE SECONDS BATCH FENCES SHARE]`"""
+    given, usual = sys.argv[1:], ["5000", "20", "10", "10000", "10"]
+    rate, seconds, batch, fences, share = (int(a) for a in given + usual[len(given) :])
+    got = run(rate, seconds, batch, fences, share)
     print(
         f"{got.pings_s:,.0f} pings/s in posts of {batch}, {fences:,} fences, {got.messages:,} messages; "
         f"answer p50 {got.ack_p50_ms:.1f} p99 {got.ack_p99_ms:.1f} ms; ping to hand-off p50 {got.handoff_p50_ms:.1f} "
