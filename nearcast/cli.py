@@ -265,6 +265,29 @@ def backup(
 
 
 @app.command()
+def crowd(
+    site: Site,
+    to: Annotated[str, typer.Option(metavar="URL", help="Where it posts.")] = "http://127.0.0.1:8080",
+    key: Annotated[
+        str | None, typer.Option(metavar="K", envvar="NEARCAST_ADMIN_KEY", help="An admin key, where there are keys.")
+    ] = None,
+    crowd: Annotated[int, typer.Option(min=1, max=100_000, help="How many people walk about.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same crowd.")] = 1,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="End by itself after so long.")] = None,
+) -> None:
+    """Post the demo's crowd to a site that runs elsewhere, at the machine's own time.
+
+    To try a deployment: the users are told, then each phone posts as real ones do, and again where the answer says so.
+    SITE is where the crowd walks: examples/tokyo or a copy of it.
+
+    Example: `nearcast crowd examples/tokyo --to http://127.0.0.1:8080 --crowd 500`
+    """
+    from nearcast.command_crowd import CrowdOptions, post_crowd
+
+    raise typer.Exit(post_crowd(site, CrowdOptions(to=to, key=key, crowd=crowd, seed=seed, seconds=seconds)))
+
+
+@app.command()
 def warm() -> None:
     """Compile the fast parts now, so that the first start is quick. For image builds.
 

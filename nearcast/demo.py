@@ -1,6 +1,6 @@
 """`nearcast demo`: the shipped Tokyo site, a simulated crowd, a Wednesday at 16:59:30.
 
-Owns the show: the folder that is thrown away afterwards, the crowd's posts over real HTTP, what is printed. The
+Owns the show: the folder that is thrown away afterwards, and what is printed. The crowd posts over real HTTP. The
 engine behind is that of `nearcast run`, store and all.
 """
 
@@ -14,10 +14,8 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import aiohttp
-import orjson
 from rich.console import Console
 from rich.live import Live as Screen
 from rich.text import Text
@@ -25,6 +23,7 @@ from rich.text import Text
 from connectors.clock import ShiftedClock
 from connectors.logs import configure_logs
 from nearcast.crowd import Crowd
+from nearcast.crowd_post import CrowdPoster
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
@@ -33,18 +32,12 @@ from nearcast.town import town_of
 from nearcast.wiring import Surroundings, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from connectors.metrics import Metrics
     from nearcast.replay_options import DemoOptions
-    from nearcast.wiring import Process
 
 SITE = Path(__file__).parent.parent / "examples/tokyo"
 #: Wednesday 2026-11-25, 16:59:30 in Tokyo.
 START_MS = 1_795_593_570_000
-#: The crowd posts what is due this often, in requests of at most so many pings.
-TICK_S = 0.1
-POST_MAX = 50
 #: At most so many pushes a second are printed; all are counted.
 SHOWN_PER_S = 12
 
@@ -85,7 +78,7 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
         f"metrics: [cyan]{process.url}/metrics[/]   who is at Shinjuku: "
         f"[cyan]{process.url}/v1/places/shinjuku/present[/]"
     )
-    walking = asyncio.create_task(_walk(crowd, process, clock, show))
+    walking = asyncio.create_task(CrowdPoster(crowd, process.url, clock, show.posted).walk())
     with Screen(console=console, auto_refresh=False, transient=False) as screen:
         ends_s = None if options.seconds is None else clock.monotonic_s() + options.seconds
         while not stop.is_set() and not walking.done() and (ends_s is None or clock.monotonic_s() < ends_s):
@@ -99,41 +92,6 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
         walking.result()
 
 
-async def _walk(crowd: Crowd, process: Process, clock: ShiftedClock, show: Show) -> None:
-    """Post what the crowd sends, as its phones do."""
-    base = process.url
-    async with aiohttp.ClientSession(base, connector=aiohttp.TCPConnector(limit=32)) as session:
-        for users in _parts(crowd.users(), 1):
-            await _put(session, users[0])
-        while True:
-            batch = crowd.step(clock.now_ms())
-            posts = [_post(session, "/v1/pings", part) for part in _parts([*batch.pings, *batch.sightings], POST_MAX)]
-            posts += [_post(session, "/v1/events", part) for part in _parts(batch.events, POST_MAX)]
-            await asyncio.gather(*posts)
-            show.pings += len(batch.pings) + len(batch.sightings)
-            await asyncio.sleep(TICK_S)
-
-
-async def _put(session: aiohttp.ClientSession, user: dict[str, Any]) -> None:
-    body = {name: value for name, value in user.items() if name != "id"}
-    async with session.put(f"/v1/users/{user['id']}", data=orjson.dumps(body), headers=_JSON) as answer:
-        answer.raise_for_status()
-
-
-async def _post(session: aiohttp.ClientSession, route: str, items: Sequence[dict[str, Any]]) -> None:
-    async with session.post(route, data=orjson.dumps(items), headers=_JSON) as answer:
-        if answer.status not in (202, 422):
-            answer.raise_for_status()
-
-
-_JSON = {"content-type": "application/json"}
-
-
-def _parts(items: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    for start_at in range(0, len(items), size):
-        yield items[start_at : start_at + size]
-
-
 @dataclass(slots=True)
 class Show:
     """What the terminal shows: pushes as they leave, and one line of figures in place."""
@@ -144,6 +102,10 @@ class Show:
     hidden: int = 0
     _waiting: list[str] = field(default_factory=list)
     _seen: list[tuple[float, int]] = field(default_factory=list)
+
+    def posted(self, pings: int) -> None:
+        """So many pings were taken."""
+        self.pings += pings
 
     def push(self, line: str) -> None:
         """A message left."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.nearcast.command import Command
 
-COMMANDS = ("run", "demo", "check", "schema", "replay", "explain", "send", "backup", "warm")
+COMMANDS = ("run", "demo", "check", "schema", "replay", "explain", "send", "backup", "crowd", "warm")
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
