@@ -59,10 +59,10 @@ format: install ## put the code into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: warm ## every benchmark, each beside a peer or a bare limit of the same run
+bench: warm ## every benchmark, each beside its peers in the same run, in less than 15 minutes
 	@$(BIN)/python -m benchmarks
 
-bench-quick: warm ## the same in a few minutes, with less of everything
+bench-quick: warm ## the same in less than two minutes, with less of everything
 	@$(BIN)/python -m benchmarks --quick
 
 constraints: install ## write the installed versions into constraints.txt

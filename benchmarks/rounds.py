@@ -1,25 +1,32 @@
-"""Rounds: ours and the peer in turn, so that a busy neighbour slows both, and what is printed of them.
+"""Rounds: ours and a peer in turn on one core, so that what slows one slows the other.
 
-Owns the clock of the benchmarks and the table. A figure is the median of the rounds; the spread is least to most.
+Owns the clock of the benchmarks: processor time, that of the process which does the work, so that a neighbour who takes
+the core for a while is not in the figure; what waits for a disk is timed by the wall. A ratio is taken in each round,
+from two runs that are neighbours in time; what is told is the median of the rounds, and their least and most.
 """
 
 from __future__ import annotations
 
+import gc
+import os
 import statistics
+import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks.bench import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.bench import Bench
+
 
 @dataclass(slots=True)
 class Line:
-    """One line of the table: what was done, how much of it, how long each round took us and the peer."""
+    """One line of the table: what was done, how much of it, how many seconds each round took us and the peer."""
 
     what: str
     unit: str
@@ -28,6 +35,11 @@ class Line:
     ours_s: list[float] = field(default_factory=list)
     theirs_s: list[float] = field(default_factory=list)
     peer_count: int = 0
+    name: str = ""
+    data: str = ""
+    form: str = ""
+    recorded: str = ""
+    """When and where the peer's figure was taken, if not in this run."""
 
     @property
     def ours(self) -> float:
@@ -40,43 +52,82 @@ class Line:
         return (self.peer_count or self.count) / statistics.median(self.theirs_s)
 
     @property
-    def ratio(self) -> float:
-        """Ours over theirs."""
-        return self.ours / self.theirs
+    def ratios(self) -> list[float]:
+        """Ours over theirs, round by round."""
+        peer_count = self.peer_count or self.count
+        return [self.count / a * b / peer_count for a, b in zip(self.ours_s, self.theirs_s, strict=True)]
 
     @property
-    def spread(self) -> str:
-        """Our slowest and fastest round."""
-        return f"{self.count / max(self.ours_s):,.0f} to {self.count / min(self.ours_s):,.0f}"
+    def ratio(self) -> float:
+        """The median of the rounds' ratios."""
+        return statistics.median(self.ratios)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The least and the most of the rounds' ratios."""
+        return min(self.ratios), max(self.ratios)
 
 
-def alternate(line: Line, ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Line:
+def measure(bench: Bench, rounds: int) -> list[Line]:
+    """Compare the answers, then time ours beside each peer. Raises `DifferenceError` before a figure is made."""
+    check(bench)
+    lines = []
+    clock = time.perf_counter if bench.waits else time.process_time
+    for peer in bench.peers:
+        line = Line(
+            bench.what, bench.unit, bench.ours.count, peer.name,
+            peer_count=peer.count, name=bench.name, data=bench.data, form=peer.form,
+        )  # fmt: skip
+        lines.append(alternate(line, bench.ours.work, peer.work, rounds, clock))
+    return lines
+
+
+def alternate(
+    line: Line, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int,
+    clock: Callable[[], float] = time.process_time,
+) -> Line:  # fmt: skip
     """Run both in turn, `rounds` times each, after one round that does not count."""
     ours(), theirs()
-    for _ in range(rounds):
-        line.ours_s.append(_timed(ours))
-        line.theirs_s.append(_timed(theirs))
+    for n in range(rounds):
+        # who goes first changes, so that neither always finds the caches as the other left them
+        for mine in (n % 2 == 0, n % 2 == 1):
+            gc.collect()
+            if mine:
+                line.ours_s.append(timed(ours, clock))
+            else:
+                line.theirs_s.append(timed(theirs, clock))
     return line
 
 
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def timed(work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
+    """Seconds of one round: as it says itself, else by the clock."""
+    began = clock()
+    said = work()
+    spent = clock() - began
+    return said if isinstance(said, float) else spent
 
 
-def show(lines: list[Line]) -> None:
-    """Print the table."""
-    table = Table("what", "ours", "spread", "peer", "theirs", "ratio", title="each line: same data, same run, in turn")
-    for line in lines:
-        table.add_row(
-            line.what,
-            f"{line.ours:,.0f} {line.unit}/s",
-            line.spread,
-            line.peer,
-            f"{line.theirs:,.0f}",
-            f"{line.ratio:.2f}",
-        )
-    console = Console()
-    console.width = max(console.width, 150)
-    console.print(table)
+def processor_s(pid: int) -> float | None:
+    """Seconds of processor time that another process has had, all its threads; None where the system does not say.
+
+    Exact only while the process waits, as a peer does between two rounds.
+    """
+    try:
+        tasks = [(task / "schedstat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return None
+    return sum(int(text.split()[0]) for text in tasks) / 1e9 if tasks else None
+
+
+def pin() -> str:
+    """Bind this process, and all that it starts, to its last core; says which."""
+    if not hasattr(os, "sched_setaffinity"):
+        return "not pinned"
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return f"core {core}"
+
+
+def progress(text: str) -> None:
+    """Say what is going on, beside the table."""
+    print(text, file=sys.stderr, flush=True)

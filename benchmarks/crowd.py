@@ -1,0 +1,55 @@
+"""A crowd on foot: everybody pings once a step. For what keeps state from ping to ping.
+
+Owns how people walk. Must not know who is asked where they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.city import LAT_M, LNG_M
+from engine.rows import Rows, columns
+
+if TYPE_CHECKING:
+    from benchmarks.city import City
+    from engine.wire import Located
+
+T0 = 1_795_593_600_000
+STEP_MS = 5_000
+STEP_M = 7.0
+"""A brisk walk: 7 m in 5 s."""
+
+
+class Walk:
+    """Devices `d0`, `d1`, ... of a city, each with a heading that turns a little at every step."""
+
+    def __init__(self, world: City, devices: int) -> None:
+        self.lat, self.lng = world.points(devices)
+        self._rng = world.rng
+        self._heading = self._rng.uniform(0, 2 * np.pi, devices)
+        self.names = [f"d{n}" for n in range(devices)]
+        self.now_ms = T0
+
+    def move(self) -> None:
+        """One step of everybody."""
+        self.now_ms += STEP_MS
+        self._heading += self._rng.normal(0, 0.3, len(self.names))
+        self.lat = self.lat + STEP_M * np.sin(self._heading) / LAT_M
+        self.lng = self.lng + STEP_M * np.cos(self._heading) / LNG_M
+
+    def batch(self) -> Located:
+        """A ping of everybody where they are now, as one request."""
+        count = len(self.names)
+        none: list[Any] = [None] * count
+        rows = Rows(
+            self.names, [self.now_ms] * count, self.lat.tolist(), self.lng.tolist(), none, none,
+            [10.0] * count, none, none, none, none,
+        )  # fmt: skip
+        return columns([rows])
+
+    def step(self) -> tuple[Located, int]:
+        """Move, and ping."""
+        self.move()
+        return self.batch(), self.now_ms
