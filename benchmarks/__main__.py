@@ -17,8 +17,8 @@ from benchmarks.rounds import Line, measure, pin, progress
 from benchmarks.table import show
 from engine.warm import warm
 
-MICRO = ("cells", "predicate", "match", "presence")
-WHOLE = ("fold", "journal")
+MICRO = ("cells", "predicate", "match", "presence", "decode", "decide")
+WHOLE = ("fold", "journal", "replay")
 
 
 def main() -> int:

@@ -103,6 +103,8 @@ def difference(ours: Any, theirs: Any) -> str | None:
 
     >>> difference(pairs([1], [7]), pairs([1, 2], [7, 7]))
     'of 1 and 2: 0 only ours, 1 only theirs, such as (2, 7)'
+    >>> difference(["sent", "cap"], ["sent", "cooldown"])
+    "at 1, 'cap' and 'cooldown'"
     >>> difference([1.5, None], [1.5, None])
     """
     if isinstance(ours, np.ndarray):
@@ -114,7 +116,12 @@ def difference(ours: Any, theirs: Any) -> str | None:
             f"of {len(ours)} and {len(theirs)}: {len(mine)} only ours, {len(other)} only theirs, "
             f"such as {', '.join(map(str, odd)) or 'a repeated one'}"
         )
-    return None if ours == theirs else f"{_short(ours)} and {_short(theirs)}"
+    if ours == theirs:
+        return None
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        at = next(n for n, both in enumerate(zip(ours, theirs, strict=True)) if both[0] != both[1])
+        return f"at {at}, {_short(ours[at])} and {_short(theirs[at])}"
+    return f"{_short(ours)} and {_short(theirs)}"
 
 
 def _short(value: Any) -> str:

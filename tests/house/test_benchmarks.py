@@ -1,0 +1,107 @@
+"""The benchmarks run, on tiny data, and a difference in answers is a failure. No test here looks at a time."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from benchmarks import bench, record, table
+from benchmarks.__main__ import MICRO, WHOLE
+from benchmarks.bench import TINY, Bench, DifferenceError, Side, pairs
+from benchmarks.peers import postgis, program
+from benchmarks.rounds import Line, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def no_toolchains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers that must be built or served are for `make bench`: here they are absent, as on a bare machine."""
+
+    def absent(*_: Any) -> Any:
+        raise program.AbsentError("not here")
+
+    monkeypatch.setattr(program.Program, "built", absent)
+    monkeypatch.setattr(postgis, "side", absent)
+
+
+@pytest.fixture
+def keep() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("name", [*MICRO, *WHOLE])
+def test_a_benchmark_runs_on_tiny_data_with_equal_answers(name: str, keep: ExitStack) -> None:
+    made = importlib.import_module(f"benchmarks.{name}").bench(TINY, keep)
+    lines = measure(made, TINY.rounds)
+    assert made.name == name
+    assert [line.peer for line in lines] == [peer.name for peer in made.peers]
+    assert all(len(line.ours_s) == len(line.theirs_s) == TINY.rounds for line in lines)
+    assert all(isinstance(peer.form, str) and peer.form for peer in made.peers)
+
+
+def test_missing_peers_are_named_each_with_its_reason(keep: ExitStack) -> None:
+    made = importlib.import_module("benchmarks.match").bench(TINY, keep)
+    assert made.absent == ("not here",) * (len(program.PROGRAMS) + 1)
+
+
+def _bench(ours: Any, theirs: Any) -> Bench:
+    def side(name: str, answer: Any) -> Side:
+        return Side(name, 1, lambda: None, lambda: answer)
+
+    return Bench("b", "w", "things", "d", side("nearcast", ours), (side("good", ours), side("other", theirs)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(pairs([0, 1], [5, 6]), pairs([0], [5])), (pairs([0], [5]), pairs([0, 0], [5, 5])), (["sent"], ["cap"]), (1, 2)],
+)
+def test_a_difference_in_answers_is_a_failure_before_anything_is_timed(ours: Any, theirs: Any) -> None:
+    with pytest.raises(DifferenceError, match="nearcast and other answer differently"):
+        measure(_bench(ours, theirs), 2)
+    assert len(measure(_bench(ours, ours), 2)) == 2
+
+
+def test_the_order_of_pairs_is_no_difference() -> None:
+    assert np.array_equal(pairs([2, 1], [0, 9]), pairs([1, 2], [9, 0]))
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    line = Line("w", "things", 10, "p", [1.0, 2.0, 1.0], [2.0, 2.0, 8.0], peer_count=5)
+    assert (line.ratio, line.spread) == (4.0, (2.0, 16.0))
+
+
+def _record(*lines: tuple[str, float]) -> dict[str, Any]:
+    made = [Line("w", "things", 1, peer, [1.0], [ratio], name="b") for peer, ratio in lines]
+    return record.record("c", "quick", "core 0", made, [])
+
+
+def test_a_ratio_that_fell_by_more_than_noise_is_named_and_one_that_rose_is_not() -> None:
+    before = _record(("slow", 10.0), ("level", 1.0), ("gone", 3.0))
+    assert record.fallen(before, _record(("slow", 30.0), ("level", 0.71))) == []
+    assert record.fallen(before, _record(("slow", 6.9), ("level", 1.0), ("new", 0.1))) == [
+        "w beside slow: 6.9, recorded 10"
+    ]
+
+
+def test_a_check_that_can_compare_nothing_fails() -> None:
+    assert record.fallen(_record(("a", 1.0)), _record(("b", 1.0))) == ["nothing could be compared with the record"]
+
+
+@pytest.mark.parametrize("module", [bench, table])
+def test_the_examples_in_docstrings_run(module: Any) -> None:
+    assert doctest.testmod(module).attempted
+    assert not doctest.testmod(module).failed
+
+
+def test_two_runs_draw_the_same_data(keep: ExitStack) -> None:
+    first, second = (importlib.import_module("benchmarks.match").bench(TINY, keep) for _ in range(2))
+    assert first.data == second.data
+    assert np.array_equal(first.ours.answer(), second.ours.answer())
