@@ -48,6 +48,8 @@ class Side:
     """What it answers: compared before anything is timed."""
     form: str = ""
     """What exactly is called, for the reader."""
+    recorded: str = ""
+    """Of a peer that is not run here: which version was measured, when and where. Its answers were compared then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Bench:
     """Peers that cannot be run here, each with the reason."""
     waits: bool = False
     """It waits for a disk: then the wall's clock counts, else processor time."""
+    oracle: Callable[[], Any] | None = None
+    """The right answer, from one who is not timed; asked after ours."""
 
 
 def side(name: str, count: int, work: Callable[[], Any], answer: Callable[[Any], Any], form: str = "") -> Side:
@@ -132,7 +136,8 @@ def _short(value: Any) -> str:
 def check(bench: Bench) -> None:
     """Compare ours with every peer. Raises `DifferenceError` at the first that answers otherwise."""
     ours = bench.ours.answer()
-    for peer in bench.peers:
-        odd = difference(ours, peer.answer())
+    others = [(peer.name, peer.answer) for peer in bench.peers if not peer.recorded]
+    for name, answer in ([("the oracle", bench.oracle)] if bench.oracle else []) + others:
+        odd = difference(ours, answer())
         if odd is not None:
-            raise DifferenceError(f"{bench.name}: {bench.ours.name} and {peer.name} answer differently: {odd}")
+            raise DifferenceError(f"{bench.name}: {bench.ours.name} and {name} answer differently: {odd}")

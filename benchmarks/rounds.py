@@ -76,7 +76,7 @@ def measure(bench: Bench, rounds: int) -> list[Line]:
     for peer in bench.peers:
         line = Line(
             bench.what, bench.unit, bench.ours.count, peer.name,
-            peer_count=peer.count, name=bench.name, data=bench.data, form=peer.form,
+            peer_count=peer.count, name=bench.name, data=bench.data, form=peer.form, recorded=peer.recorded,
         )  # fmt: skip
         lines.append(alternate(line, bench.ours.work, peer.work, rounds, clock))
     return lines

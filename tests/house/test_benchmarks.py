@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from benchmarks import bench, record, table
-from benchmarks.__main__ import MICRO, WHOLE
+from benchmarks import bench, match, record, run, table
+from benchmarks.__main__ import BENCHES
 from benchmarks.bench import TINY, Bench, DifferenceError, Side, pairs
-from benchmarks.peers import postgis, program
+from benchmarks.city import stars
+from benchmarks.peers import postgis, program, tile38
 from benchmarks.rounds import Line, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +40,9 @@ def keep() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.parametrize("name", [*MICRO, *WHOLE])
+@pytest.mark.parametrize("name", [name for name in BENCHES if not name.startswith("run")])
 def test_a_benchmark_runs_on_tiny_data_with_equal_answers(name: str, keep: ExitStack) -> None:
-    made = importlib.import_module(f"benchmarks.{name}").bench(TINY, keep)
+    made = BENCHES[name](TINY, keep)
     lines = measure(made, TINY.rounds)
     assert made.name == name
     assert [line.peer for line in lines] == [peer.name for peer in made.peers]
@@ -47,8 +50,36 @@ def test_a_benchmark_runs_on_tiny_data_with_equal_answers(name: str, keep: ExitS
     assert all(isinstance(peer.form, str) and peer.form for peer in made.peers)
 
 
+@pytest.mark.timeout(120)
+def test_the_running_process_counts_who_enters_and_leaves_as_shapely_and_tile38_do(
+    keep: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = tmp_path / "tile38-server"
+    double.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.house.tile38_double "$@"\n')
+    double.chmod(0o755)
+    monkeypatch.setenv("TILE38_SERVER", str(double))
+    monkeypatch.setattr(run, "stars", partial(stars, spread=0.05))  # so dense that 50 people cross many borders
+    made = run.bench(TINY, keep, batch=10, fences=100)
+    (line,) = measure(made, TINY.rounds)
+    assert line.peer == "Tile38 9.9.9"
+    assert made.oracle is not None and sum(made.oracle()) > 0
+
+
+def test_where_there_is_no_tile38_its_recorded_figures_stand_in_and_say_so(
+    keep: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TILE38_SERVER", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(tile38, "RECORDED_US", {40: 10.0})
+    made = run.bench(TINY, keep, batch=10, fences=40)
+    (line,) = measure(made, TINY.rounds)
+    assert line.peer.endswith("recorded") and "2026" in line.recorded
+    assert line.theirs == pytest.approx(100_000)
+    assert any("no `tile38-server`" in reason for reason in made.absent)
+
+
 def test_missing_peers_are_named_each_with_its_reason(keep: ExitStack) -> None:
-    made = importlib.import_module("benchmarks.match").bench(TINY, keep)
+    made = match.bench(TINY, keep)
     assert made.absent == ("not here",) * (len(program.PROGRAMS) + 1)
 
 
@@ -102,6 +133,6 @@ def test_the_examples_in_docstrings_run(module: Any) -> None:
 
 
 def test_two_runs_draw_the_same_data(keep: ExitStack) -> None:
-    first, second = (importlib.import_module("benchmarks.match").bench(TINY, keep) for _ in range(2))
+    first, second = (match.bench(TINY, keep) for _ in range(2))
     assert first.data == second.data
     assert np.array_equal(first.ours.answer(), second.ours.answer())

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import shapely
+
+from benchmarks.bench import Bench, Side, Size, pairs
+from benchmarks.city import stars
+from benchmarks.crowd import Walk
+from benchmarks.peers import tile38
+from benchmarks.peers.program import AbsentError
+from benchmarks.peers.recipes import match_grouped
+from benchmarks.rounds import processor_s
+from benchmarks.server import Server
+from benchmarks.site import RULE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    from benchmarks.city import City
+
+STEPS = 2
+"""So often everybody pings in one round."""
+SETTINGS = "detection: {preset: instant}\nchannels: {push: {kind: file, path: messages.jsonl}}\n"
+
+
+def bench(size: Size, keep: ExitStack, *, batch: int, fences: int) -> Bench:
+    """Requests of `batch` pings; a device is never in two of those that are under way at once."""
+    crowd = Crowd(stars(fences), size.devices)
+    posted = _Posted(Server(_site(crowd.world, keep)), crowd, batch)
+    keep.callback(posted.server.close)
+    posted.begin()
+    peers, absent = [], []
+    try:
+        peers.append(tile38.side(Crowd(stars(fences), size.devices), batch, keep))
+    except AbsentError as error:
+        absent.append(str(error))
+        if fences in tile38.RECORDED_US:
+            peers.append(tile38.recorded(fences, crowd.pings))
+    return Bench(
+        f"run-{fences}-{batch}", f"nearcast run, {fences:,} fences, posts of {batch:,}", "pings",
+        f"{crowd.world.said}; {size.devices:,} devices that walk 7 m a ping",
+        Side("nearcast", crowd.pings, posted.round, posted.moves), tuple(peers), tuple(absent),
+        oracle=lambda: crowd.moves,
+    )  # fmt: skip
+
+
+class Crowd:
+    """Everybody's next pings, and how often somebody then enters and leaves, by shapely."""
+
+    def __init__(self, world: City, devices: int) -> None:
+        self.world = world
+        self.pings = STEPS * devices
+        self.moves = (0, 0)
+        """(entered, exited) within the newest round."""
+        self._walk = Walk(world, devices)
+        self._polygons = np.array(world.polygons, dtype=object)
+        self._tree = shapely.STRtree(self._polygons)
+        shapely.prepare(self._polygons)
+        self._inside = np.empty(0, np.int64)
+
+    def round(self) -> list[tuple[str, float, float]]:
+        """(device, lat, lng) of each ping of one round, in order."""
+        found, entered, left = [], 0, 0
+        for _ in range(STEPS):
+            self._walk.move()
+            now = pairs(*match_grouped(self._tree, self._polygons, self._walk.lat, self._walk.lng))
+            entered += len(np.setdiff1d(now, self._inside))
+            left += len(np.setdiff1d(self._inside, now))
+            self._inside = now
+            found += zip(self._walk.names, self._walk.lat.tolist(), self._walk.lng.tolist(), strict=True)
+        self.moves = (entered, left)
+        return found
+
+
+class _Posted:
+    """The server, and the crowd that posts to it."""
+
+    def __init__(self, server: Server, crowd: Crowd, batch: int) -> None:
+        self.server, self._crowd, self._batch = server, crowd, batch
+        self._time_ms = int(time.time() * 1000) - 3_600_000
+
+    def begin(self) -> None:
+        """Everybody agrees, and is seen for the first time: not what is measured."""
+        names = [f"d{n}" for n in range(self._crowd.pings // STEPS)]
+        changes = [
+            {"id": "agrees", "user": name, "type": "user.updated", "time": self._time_ms,
+             "data": {"consent": {"marketing": True}}}
+            for name in names
+        ]  # fmt: skip
+        self.server.post("/v1/events", [orjson.dumps(changes[n : n + 1000]) for n in range(0, len(changes), 1000)])
+        self.round()
+
+    def round(self) -> float:
+        """Post everybody's next pings; the processor time of the server until the last message has left."""
+        pings = []
+        for n, (device, lat, lng) in enumerate(self._crowd.round()):
+            # an hour ago and on, one second a step: nobody's clock is ahead of the server's
+            time_ms = self._time_ms + 1000 * (n * STEPS // self._crowd.pings)
+            pings.append({"device": device, "time": time_ms, "lat": lat, "lng": lng, "accuracy": 8})
+        self._time_ms += 1000 * STEPS
+        bodies = [orjson.dumps(pings[n : n + self._batch]) for n in range(0, len(pings), self._batch)]
+        before = self._spent()
+        with elsewhere():
+            self.server.post("/v1/pings", bodies)
+            self.server.rest()
+        return self._spent() - before
+
+    def moves(self) -> tuple[int, int]:
+        """How many entered and left in one more round, as the server counted."""
+        before = self._counted()
+        self.round()
+        after = self._counted()
+        return after[0] - before[0], after[1] - before[1]
+
+    def _counted(self) -> tuple[int, int]:
+        entered, left = (int(self.server.metric("nearcast_transitions_total", kind=k)) for k in ("entered", "exited"))
+        return entered, left
+
+    def _spent(self) -> float:
+        spent = processor_s(self.server.pid)
+        if spent is None:
+            raise SystemExit("the processor time of a process is not told here: this benchmark needs Linux")
+        return spent
+
+
+def _site(world: City, keep: ExitStack) -> Path:
+    site = Path(keep.enter_context(tempfile.TemporaryDirectory()))
+    (site / "fences").mkdir()
+    (site / "rules").mkdir()
+    (site / "fences/city.geojson").write_bytes(world.geojson())
+    (site / "rules/bench.yaml").write_text(RULE)
+    (site / "nearcast.yaml").write_text(SETTINGS)
+    return site
+
+
+@contextmanager
+def elsewhere() -> Iterator[Any]:
+    """Work on the other cores meanwhile: the one that this process is bound to is the server's."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    others = set(range(os.cpu_count() or 1)) - own
+    os.sched_setaffinity(0, others or own)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
