@@ -216,7 +216,7 @@ def _places(rows: Rows) -> bool:
         return rows.lats.count(None) == rows.lngs.count(None) == 0  # type: ignore[arg-type] # missing ones
     for i, beacon in enumerate(beacons):
         if beacon is not None:
-            normal, rssi = _heard(beacon), rows.rssis[i]
+            normal, rssi = heard_beacon(beacon), rows.rssis[i]
             if normal is None or rssi is None or not _is_rssi(rssi):
                 return False
             beacons[i], rows.lats[i], rows.lngs[i] = normal, nan, nan
@@ -226,7 +226,7 @@ def _places(rows: Rows) -> bool:
 
 
 @lru_cache(maxsize=16_384)
-def _heard(beacon: str) -> str | None:
+def heard_beacon(beacon: str) -> str | None:
     """The normal form of a beacon that was heard; None for what is no beacon, or a pattern of many."""
     normal = None if id_fault(beacon) else normal_beacon(beacon)
     return None if normal is None or normal.endswith("*") else normal
@@ -303,7 +303,7 @@ def _check_rssi(rssi: float | None) -> None:
 def _check_beacon(beacon: object) -> str:
     if not isinstance(beacon, str):
         raise refuse(RejectReason.WRONG_TYPE, "beacon", "must be a text", beacon, BEACON_MEND)
-    normal = _heard(beacon)
+    normal = heard_beacon(beacon)
     if normal is None:
         raise refuse(RejectReason.OUT_OF_RANGE, "beacon", "must be one beacon's id", beacon, BEACON_MEND)
     return normal

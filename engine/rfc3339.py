@@ -27,7 +27,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
 #: The years 1000 to 9999: what is written out with four digits.
-_FIRST_MS, _LAST_MS = -30_610_224_000_000, 253_402_300_799_999
+FIRST_MS, LAST_MS = -30_610_224_000_000, 253_402_300_799_999
 
 
 def instant_ms(text: str) -> int | None:
@@ -68,7 +68,7 @@ def number_ms(number: float) -> int:
 
 def in_era(time_ms: int) -> bool:
     """True for the instants that can be written out: the years 1000 to 9999."""
-    return _FIRST_MS <= time_ms <= _LAST_MS
+    return FIRST_MS <= time_ms <= LAST_MS
 
 
 @lru_cache(maxsize=4096)

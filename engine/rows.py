@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: No speed, heading or strength of anything is larger: the largest float32.
-_MOST: Final = 3.4028234663852886e38
+MOST: Final = 3.4028234663852886e38
 #: From so many values on an array of numpy's is quicker.
 _MANY: Final = 64
 
@@ -85,7 +85,7 @@ def columns(requests: Sequence[Rows]) -> Located:
         accuracy=_numbers("d", whole.accuracies),
         speed=_numbers("f", whole.speeds),
         heading=_numbers("f", whole.headings),
-        rssi=_numbers("f", whole.rssis, least=-_MOST),
+        rssi=_numbers("f", whole.rssis, least=-MOST),
         mocked=_flags(whole.mocked),
         borders=list(accumulate(map(len, requests))),
         received=_received(whole.times, whole.received) if whole.received else b"",
@@ -103,9 +103,9 @@ def _numbers(code: str, values: list[float | None], least: float = 0.0) -> bytes
     if values.count(None) == len(values):
         return array(code, (nan,)).tobytes() * len(values)
     if len(values) < _MANY:
-        return array(code, [nan if x is None or not least <= x <= _MOST else x for x in values]).tobytes()
+        return array(code, [nan if x is None or not least <= x <= MOST else x for x in values]).tobytes()
     numbers = np.array(values, np.float64)  # None becomes NaN
-    numbers[(numbers < least) | (numbers > _MOST)] = nan
+    numbers[(numbers < least) | (numbers > MOST)] = nan
     return numbers.astype(code).tobytes()
 
 

@@ -53,6 +53,11 @@ class Located(_Tagged, frozen=True, tag="located", gc=False):
         """One column, as a read-only array over the frame's own bytes."""
         return np.frombuffer(getattr(self, name), dtype=COLUMNS[name])
 
+    def part(self, start: int, stop: int) -> Located:
+        """The rows from `start` to before `stop`, as one request."""
+        parts = {name: getattr(self, name)[start * size : stop * size] for name, size in _SIZES.items()}
+        return Located(strings=self.strings, borders=[stop - start], **parts)
+
 
 COLUMNS: dict[str, Any] = {
     "device": np.int32,
@@ -68,6 +73,7 @@ COLUMNS: dict[str, Any] = {
     "mocked": np.uint8,
     "received": np.int64,
 }
+_SIZES = {name: np.dtype(kind).itemsize for name, kind in COLUMNS.items()}
 
 
 class Happened(_Tagged, frozen=True, tag="event"):

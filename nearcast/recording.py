@@ -21,7 +21,7 @@ from nearcast.recording_csv import read_csv
 from nearcast.recording_gpx import read_gpx
 from nearcast.recording_jsonl import read_jsonl
 from nearcast.recording_owntracks import read_owntracks
-from nearcast.recording_raw import BROKEN, RawPing, RecordedPings, RecordingError, Skipped
+from nearcast.recording_raw import BROKEN, RawPing, RecordedPings, RecordingError, Skipped, recorded
 from nearcast.recording_sort import sorted_by_time
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _judged(raw: Iterator[RawPing | Skipped], file: str) -> Iterator[Recorded]:
         for refused in decoded.rejected:
             yield Skipped(file, pings[refused.index].line, refused.reason.value, refused.detail)
         if len(decoded.rows):
-            yield RecordedPings(decoded.rows)
+            yield recorded(decoded.rows)
 
 
 def _decoded(fields: list[dict[str, Any]]) -> Decoded:

@@ -1,61 +1,96 @@
 """JSONL as a stream of inputs: one ping, sighting, event or user a line, told apart by their fields.
 
 Owns the telling apart. What a good ping, event or user is, `engine/` says: the same as of a request.
-Lines that can be pings are read many at a time, since nearly all lines of a recording are.
+Lines that are plain pings are read many at a time, since nearly all lines of a recording are.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby, pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from engine.body import parse_json
 from engine.event import decode_events, user_change
+from engine.lines import BLANK, PLAIN, LineReader
 from engine.ping import decode_pings
 from engine.rejection import RefusedError, check_id
 from engine.rows import GETTERS, Rows
 from engine.settings import PingLimits
-from nearcast.recording_raw import RecordedPings, Skipped
+from nearcast.ahead import ahead
+from nearcast.recording_raw import RecordedPings, Skipped, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from engine.lines import Lines
     from engine.wire import Happened, UserChanged
 
     Recorded = RecordedPings | Happened | UserChanged | Skipped
 
-_CHUNK_BYTES = 1 << 21
+CHUNK_BYTES = 1 << 22
 _NO_LIMITS = PingLimits(max_batch=1 << 62, max_age_ms=1 << 62, max_ahead_ms=1 << 62)
 _PLACE_FIELDS = frozenset({"lat", "lng", "beacon", "rssi"})
 _USER_FIELDS = frozenset({"attributes", "consent", "locale", "timezone", "tokens"})
+_BOM = b"\xef\xbb\xbf"
 
 
 def read_jsonl(stream: BinaryIO, file: str, _device: str | None = None) -> Iterator[Recorded]:
     """The lines of a JSONL file, in file order; empty ones do not count."""
-    first = 1
-    while lines := stream.readlines(_CHUNK_BYTES):
-        if first == 1:
-            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-        yield from _read_lines(lines, first, file)
-        first += len(lines)
+    return chain.from_iterable(ahead(_parts(stream, file)))
 
 
-def _read_lines(lines: Sequence[bytes], first: int, file: str) -> Iterator[Recorded]:
-    if all(map(_may_be_ping, lines)):
-        yield from _pings(lines, range(first, first + len(lines)), file)
-        return
-    full = [(number, line) for number, line in enumerate(lines, first) if not line.isspace()]
-    for pings, run in groupby(full, key=lambda numbered: _may_be_ping(numbered[1])):
-        numbers, group = zip(*run, strict=True)
+def _parts(stream: BinaryIO, file: str) -> Iterator[list[Recorded]]:
+    first, reader = 1, LineReader()
+    for text in _whole_lines(stream):
+        yield list(_read(text.removeprefix(_BOM) if first == 1 else text, first, file, reader))
+        first += text.count(b"\n")
+
+
+def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The file, some whole lines at a time."""
+    while text := stream.read(CHUNK_BYTES):
+        yield text if text.endswith(b"\n") else text + stream.readline()
+
+
+def _read(text: bytes, first: int, file: str, reader: LineReader) -> Iterator[Recorded]:
+    lines = reader.read(text)
+    if (lines.kind == PLAIN).all():
+        if lines.kind.size:
+            yield RecordedPings(lines.pings)
+    else:
+        yield from _mixed(text, lines, first, file)
+
+
+def _mixed(text: bytes, lines: Lines, first: int, file: str) -> Iterator[Recorded]:
+    """Runs of plain lines, and what stands between them."""
+    full = np.nonzero(lines.kind != BLANK)[0]
+    plain = lines.kind[full] == PLAIN
+    turns = [0, *(np.nonzero(np.diff(plain))[0] + 1).tolist(), full.size]
+    done = 0
+    for start, stop in pairwise(turns):
+        if start == stop:
+            continue
+        if plain[start]:
+            yield RecordedPings(lines.pings.part(done, done + stop - start))
+            done += stop - start
+        else:
+            at = full[start:stop]
+            odd = [text[i:j] for i, j in zip(lines.begins[at].tolist(), lines.begins[at + 1].tolist(), strict=True)]
+            yield from _odd([*zip((at + first).tolist(), odd, strict=True)], file)
+
+
+def _odd(lines: Sequence[tuple[int, bytes]], file: str) -> Iterator[Recorded]:
+    """Lines with their numbers: those that can be pings are judged many at a time, the others one by one."""
+    full = (numbered for numbered in lines if not numbered[1].isspace())
+    for pings, run in groupby(full, key=lambda numbered: b'"device"' in numbered[1]):
         if pings:
+            numbers, group = zip(*run, strict=True)
             yield from _pings(group, numbers, file)
         else:
-            for number, line in zip(numbers, group, strict=True):
+            for number, line in run:
                 yield _other(line, number, file)
-
-
-def _may_be_ping(line: bytes) -> bool:
-    return b'"device"' in line
 
 
 def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterator[Recorded]:
@@ -70,13 +105,11 @@ def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterato
             continue
         good = index - position
         if good > done:
-            yield RecordedPings(_part(decoded.rows, done, good))
+            yield recorded(_part(decoded.rows, done, good))
             done = good
         yield other
-    if done == 0 and len(decoded.rows):
-        yield RecordedPings(decoded.rows)
-    elif done < len(decoded.rows):
-        yield RecordedPings(_part(decoded.rows, done, len(decoded.rows)))
+    if done < len(decoded.rows):
+        yield recorded(_part(decoded.rows, done, len(decoded.rows)))
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:

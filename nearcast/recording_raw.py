@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from engine.rows import columns
 from nearcast.fault import InputFaultError
 
 if TYPE_CHECKING:
     from engine.rows import Rows
+    from engine.wire import Located
 
 
 class RecordingError(InputFaultError):
@@ -66,6 +68,11 @@ def number_or_text(text: str) -> float | int | str:
 
 @dataclass(frozen=True, slots=True)
 class RecordedPings:
-    """Good pings and sightings of a recording, in its order."""
+    """Good pings and sightings of a recording, in its order. Each is a request of its own, whatever `borders` say."""
 
-    rows: Rows
+    located: Located
+
+
+def recorded(rows: Rows) -> RecordedPings:
+    """Rows that were judged, as they are passed on."""
+    return RecordedPings(columns([rows]))

@@ -13,34 +13,37 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from connectors.store_sqlite import SqliteStore
-from engine.ping import columns
 from engine.ports import DeliveryState
 from engine.snapshot import restore, site_version
 from engine.step import Engine
-from engine.wire import COLUMNS, Edited, Ended, Happened, Input, Located, UserChanged, decode_frame
+from engine.wire import COLUMNS, Edited, Ended, Happened, Input, Located, UserChanged
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.folder import read_folder
+from nearcast.kernels import ready_kernels
 from nearcast.recording import Skipped, read_recordings
-from nearcast.recover import compiled
+from nearcast.recover import compiled, frames_ahead
 from nearcast.replay_report import Tally, progress_bar, report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from engine.ping import Rows
     from engine.site import Site
     from engine.step import Effects
     from nearcast.replay_options import ReplayOptions
 
-#: One step of the fold spans at most this much of the recording's clock: timers ring at most so much later.
+    Array = np.ndarray[Any, Any]
+
+#: Timers ring at most so much of the recording's clock after they are due: one step of the fold spans at least that.
 SPAN_MS = 1_000
 
 
 def replay(site_path: Path, options: ReplayOptions) -> int:
     """Carry out `nearcast replay`: fold, write the files asked for, print the counts. Raises `InputFaultError`."""
+    ready_kernels()
     site = compiled(read_folder(site_path))
     stores = [f for f in options.files if f.suffix == ".db"]
     with ExitStack() as stack:
@@ -74,8 +77,8 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
         elif isinstance(item, Happened | UserChanged):
             folding.other(item)
         else:
-            folding.pings(item.rows)
-            bar.advance(len(item.rows))
+            folding.pings(item.located)
+            bar.advance(item.located.borders[-1])
     folding.end()
 
 
@@ -90,27 +93,43 @@ class Folding:
     engine: Engine | None = None
     clock_ms: int | None = None
     _ended: list[Ended] = field(default_factory=list)
+    _prompt: bool = True
+    _shortest_ms: int = field(init=False)
 
-    def pings(self, rows: Rows) -> None:
+    def __post_init__(self) -> None:
+        self._shortest_ms = _shortest_ms(self.site)
+
+    def pings(self, located: Located) -> None:
         """Fold pings and sightings: each row is a request of its own, received as the clock stood at it."""
-        if not len(rows):
-            return
-        batch, times = columns([rows]), np.array(rows.times, np.int64)
-        said = np.array([t if r is None else r for t, r in zip(rows.times, rows.received, strict=True)], np.int64)
+        times, said = located.column("time"), located.column("received").copy()
         if self.clock_ms is not None:
             said[0] = max(int(said[0]), self.clock_ms)
         clock = np.maximum.accumulate(said)
-        keep = self._judge_times(times, clock)
         self._start(int(clock[0]))
         self.clock_ms = int(clock[-1])
-        at = np.nonzero(keep)[0]
+        self._prompt = self._prompt and bool((times == clock).all())
+        keep = self._judge_times(times, clock)
+        if not keep.all():
+            located, clock = _taken(located, keep), clock[keep]
         start = 0
-        while start < len(at):
-            first_ms = int(clock[at[start]])
-            stop = int(np.searchsorted(clock[at], first_ms + SPAN_MS, side="left"))
-            part = at[start : max(stop, start + 1)]
-            self._step([_take(batch, part, clock)], first_ms)
-            start += len(part)
+        while start < clock.size:
+            first_ms = int(clock[start])
+            self._ring(first_ms)
+            stop = int(np.searchsorted(clock, self._until_ms(first_ms), side="left"))
+            self._step([_requests(located, clock, start, stop)], first_ms)
+            start = stop
+
+    def _until_ms(self, first_ms: int) -> int:
+        """Until when a step may go on that begins at `first_ms`: no timer rings later than `SPAN_MS` after it is due.
+
+        While all rows are as old as the clock, none of their timers is due sooner than the shortest time that the site
+        has one run for; so a step may span more where pings are few.
+        """
+        assert self.engine is not None
+        if not self._prompt:
+            return first_ms + SPAN_MS
+        due_ms, last_ms = self.engine.next_due_ms(), first_ms + self._shortest_ms
+        return SPAN_MS + (last_ms if due_ms is None else max(min(due_ms, last_ms), first_ms))
 
     def other(self, item: Happened | UserChanged) -> None:
         """Fold an event or a change of a user; an event's time moves no clock."""
@@ -125,7 +144,14 @@ class Folding:
     def end(self) -> None:
         """At the recording's end the timers due by then fire; later ones do not."""
         if self.engine is not None and self.clock_ms is not None:
+            self._ring(self.clock_ms)
             self._step([], self.clock_ms)
+
+    def _ring(self, now_ms: int) -> None:
+        """Over a gap, have timers ring at their own instants, as live; the step at `now_ms` sees to the last ones."""
+        assert self.engine is not None
+        while (due_ms := self.engine.next_due_ms()) is not None and due_ms < now_ms - SPAN_MS:
+            self._step([], due_ms)
 
     def _start(self, clock_ms: int) -> None:
         if self.engine is not None:
@@ -154,10 +180,25 @@ class Folding:
         self.tally.effects(effects)
 
 
-def _take(batch: Located, at: np.ndarray[Any, Any], clock: np.ndarray[Any, Any]) -> Located:
-    """Some rows of a batch, each a request of its own, with the clock as the time received."""
-    parts = {name: batch.column(name)[at].tobytes() for name in COLUMNS if name != "received"}
-    return Located(strings=batch.strings, borders=list(range(1, len(at) + 1)), received=clock[at].tobytes(), **parts)
+def _taken(located: Located, keep: Array) -> Located:
+    """The rows to keep."""
+    parts: dict[str, Any] = {name: located.column(name)[keep].tobytes() for name in COLUMNS}
+    return Located(strings=located.strings, borders=[int(keep.sum())], **parts)
+
+
+def _requests(located: Located, clock: Array, start: int, stop: int) -> Located:
+    """The rows from `start` to before `stop`, each a request of its own, with the clock as the time received."""
+    borders = list(range(1, stop - start + 1))
+    return replace(located.part(start, stop), borders=borders, received=clock[start:stop].tobytes())
+
+
+def _shortest_ms(site: Site) -> int:
+    """The shortest time after which a timer may be due that a ping or a sighting starts."""
+    detections = (site.settings.detection, *(fence.detection for fence in site.fences))
+    times = [t for d in detections for t in (d.exit_after_ms, d.silence_ms)]
+    times += [zone.exit_after_ms for zone in site.zones]
+    times += [trigger.dwell_ms for rule in site.rules.rules for trigger in rule.triggers if trigger.dwell_ms]
+    return min(times)
 
 
 def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
@@ -191,12 +232,11 @@ def fold_store(store: SqliteStore, instead: Site | None) -> Iterator[tuple[int, 
     if origin is not None:
         version = site_version(origin.state)
         engine, after = restore(origin.state, compiled(store.site_files(version))), origin.seq
-    for stored in store.frames(after):
-        frame = decode_frame(stored.data)
+    for seq, frame in frames_ahead(store, after):
         if engine is None:
-            engine = Engine(instead if instead is not None else compiled({}), stored.now_ms)
+            engine = Engine(instead if instead is not None else compiled({}), frame.now_ms)
         inputs = frame.inputs if instead is None else [i for i in frame.inputs if not isinstance(i, Edited)]
-        yield stored.seq, engine.step(inputs, frame.now_ms)
+        yield seq, engine.step(inputs, frame.now_ms)
 
 
 def _open(stack: ExitStack, path: Path | None) -> IO[bytes] | None:

@@ -1,0 +1,222 @@
+"""Replay: how rows are gathered into steps changes nothing, and memory does not grow with the recording."""
+
+from __future__ import annotations
+
+import json
+import random
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nearcast import recording_jsonl, recording_sort
+from nearcast.folder import read_folder
+from nearcast.recording import RecordedPings, read_recordings
+from nearcast.recover import compiled
+from nearcast.replay import SPAN_MS, Folding, replay_files
+from nearcast.replay_options import ReplayOptions
+from nearcast.replay_report import Tally
+from tests.nearcast.command import make_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.site import Site
+    from engine.step import Effects
+    from engine.wire import Happened, UserChanged
+    from nearcast.recording import Skipped
+
+    Read = list[RecordedPings | Happened | UserChanged | Skipped]
+
+T0 = 1_795_593_600_000
+SHOP, AWAY = (35.69, 139.7), (35.70, 139.7)
+RULES = """id: hello
+state: live
+max_event_age: 1h
+trigger: {any: [{event: entered, place: {id: shop}}, {event: exited, place: {id: shop}}]}
+audience: {all: [{consent: marketing}]}
+limits: {cooldown: {per: user, of: 2m}}
+actions: [{push: {template: hello}}]
+---
+id: stayed
+state: live
+max_event_age: 1h
+trigger: {event: dwelled, for: 90s, place: {id: shop}}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+---
+id: tick
+state: live
+trigger: {event: timer, at: "17:05", inside: {id: shop}, timezone: Asia/Tokyo}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+"""
+
+
+class Bar:
+    """A progress bar that nobody sees."""
+
+    def advance(self, count: int) -> None:
+        """Take the count, and show nothing."""
+
+
+def site_with(folder: Path, rules: str = RULES) -> Site:
+    return compiled(read_folder(make_site(folder, rules__hello=rules)))
+
+
+def walk(devices: int, pings: int, rng: random.Random, *, late: bool) -> str:
+    """Pings of people who come and go, seldom at first and often at the end; some come late when asked for."""
+    lines, time_ms = [], T0
+    for n in range(pings):
+        time_ms += rng.choice((0, 400, 3_000, 20_000, 45_000)) if n < pings // 2 else rng.choice((0, 5, 40))
+        device = rng.randrange(devices)
+        lat, lng = SHOP if (n // (pings // 8) + device) % 2 else AWAY
+        sent = {"device": f"d-{device}", "time": time_ms, "lat": lat, "lng": lng, "accuracy": 5}
+        if late and rng.random() < 0.3:
+            sent |= {"time": time_ms - rng.randrange(90_000), "received": time_ms}
+        lines.append(json.dumps(sent) + "\n")
+    return "".join(lines)
+
+
+class Told:
+    """What a replay comes to: transitions, decisions, and the size of each step."""
+
+    def __init__(self) -> None:
+        self.transitions: list[tuple[Any, ...]] = []
+        self.decisions: list[tuple[Any, ...]] = []
+        self.times: dict[str, int] = {}
+        self.steps: list[int] = []
+
+
+class Listening(Tally):
+    """A tally that keeps all it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = Told()
+
+    def effects(self, effects: Effects) -> None:
+        super().effects(effects)
+        told = self.told
+        told.transitions += [(t.device, t.time_ms, t.kind.value, t.id, t.user, t.cause) for t in effects.transitions]
+        told.decisions += [(d.key, d.rule, d.user, d.outcome.value, d.reason.value) for d in effects.decisions]
+        told.times |= {d.key: d.time_ms for d in effects.decisions}
+        told.steps += [int(counted.accepted.size) for counted in effects.counted]
+
+
+def folded(site: Site, recording: Path) -> Told:
+    folding = Folding(site, Listening(), assume_consent=True)
+    for item in read_recordings((recording,)):
+        assert isinstance(item, RecordedPings)
+        folding.pings(item.located)
+    folding.end()
+    assert isinstance(folding.tally, Listening)
+    return folding.tally.told
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_how_rows_are_gathered_into_steps_changes_nothing(
+    seed: int, late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = site_with(tmp_path / "site")
+    recording = tmp_path / "a.jsonl"
+    recording.write_text(walk(5, 600, random.Random(seed), late=late))
+    gathered = folded(site, recording)
+    monkeypatch.setattr(Folding, "_until_ms", lambda self, first_ms: first_ms + 1)
+    alone = folded(site, recording)
+    assert sorted(gathered.transitions) == sorted(alone.transitions)
+    assert sorted(gathered.decisions) == sorted(alone.decisions)
+    assert {kind for _, _, kind, *_ in alone.transitions} == {"entered", "dwelled", "exited"}
+    assert {rule for _, rule, *_ in alone.decisions} == {"hello", "stayed", "tick"}
+    # a timer of somebody who sends no more is told when the next step begins, at most a second after it is due
+    assert all(abs(gathered.times[key] - at_ms) <= SPAN_MS for key, at_ms in alone.times.items())
+    assert sum(gathered.steps) == sum(alone.steps)
+    assert len(gathered.steps) < len(alone.steps)
+
+
+def test_a_step_spans_as_much_as_no_timer_forbids(tmp_path: Path) -> None:
+    site = site_with(tmp_path / "site")
+    recording = tmp_path / "a.jsonl"
+    away = [{"device": "d", "time": T0 + n * 1_000, "lat": 1.0, "lng": 2.0} for n in range(3_000)]
+    recording.write_text("".join(json.dumps(ping) + "\n" for ping in away))
+    steps = folded(site, recording).steps
+    assert sum(steps) == 3_000
+    assert max(steps) == 31, "the shortest timer, `exit_after`, and a second"
+    assert len(steps) < 110
+
+
+def test_over_a_gap_each_timer_rings_at_its_own_instant(tmp_path: Path) -> None:
+    site = site_with(tmp_path / "site", RULES.replace("max_event_age: 1h", "max_event_age: 1m"))
+    recording = tmp_path / "a.jsonl"
+    pings = [
+        {"device": "d", "time": T0 + at_ms, "lat": SHOP[0], "lng": SHOP[1], "accuracy": 5} for at_ms in (0, 540_000)
+    ]
+    recording.write_text("".join(json.dumps(ping) + "\n" for ping in pings))
+    told = folded(site, recording)
+    decided = {rule: (told.times[key] - T0, reason) for key, rule, _, _, reason in told.decisions}
+    assert decided == {"hello": (0, "sent"), "stayed": (90_000, "sent"), "tick": (300_000, "sent")}
+
+
+def peak_of(site: Site, recording: Path, *, sort: bool) -> int:
+    """How many bytes a replay holds at once, at most."""
+    tracemalloc.start()
+    try:
+        replay_files(site, ReplayOptions(files=(recording,), sort=sort), Tally(), Bar())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_memory_does_not_grow_with_the_recording(sort: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_jsonl, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(recording_sort, "RUN_ROWS", 1 << 12)
+    site = site_with(tmp_path / "site")
+    short, long = tmp_path / "short.jsonl", tmp_path / "long.jsonl"
+    short.write_text(walk(40, 4_000, random.Random(1), late=True))
+    with long.open("w") as stream:
+        for n in range(10):
+            stream.write(walk(40, 4_000, random.Random(n), late=True))
+    peak_of(site, short, sort=sort)  # what is made once and kept
+    assert peak_of(site, long, sort=sort) < 1.5 * peak_of(site, short, sort=sort)
+
+
+def test_what_is_sorted_in_runs_comes_out_as_from_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(5)
+    lines = []
+    for n in range(3_000):
+        time_ms = T0 + rng.randrange(400)
+        kind = rng.random()
+        if kind < 0.9:
+            line = {"device": f"d-{n % 70}", "user": f"u-{n % 9}", "time": time_ms, "lat": 1.5, "lng": n / 1_000}
+        elif kind < 0.95:
+            line = {"id": f"e-{n}", "user": "u-1", "type": "t", "time": time_ms}
+        else:
+            line = {"id": f"u-{n}", "attributes": {"n": n}}
+        lines.append(json.dumps(line) + "\n")
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(lines))
+    whole = written_out(list(read_recordings((path,), sort=True)))
+    monkeypatch.setattr(recording_sort, "RUN_ROWS", 64)
+    monkeypatch.setattr(recording_jsonl, "CHUNK_BYTES", 1 << 12)
+    assert written_out(list(read_recordings((path,), sort=True))) == whole
+    times = [time_ms for kind, time_ms, *_ in whole if kind == "ping"]
+    assert times == sorted(times) and len(times) > 2_000
+    unsorted = written_out(list(read_recordings((path,))))
+    assert whole == sorted(unsorted, key=lambda item: item[1])
+
+
+def written_out(items: Read) -> list[tuple[Any, ...]]:
+    """Each ping, event and user in order, with its time; a user's is that of the line before."""
+    found: list[tuple[Any, ...]] = []
+    for item in items:
+        if isinstance(item, RecordedPings):
+            located = item.located
+            names = [located.strings[n] for n in located.column("device").tolist()]
+            columns = [located.column(name).tolist() for name in ("time", "lng")]
+            found += [("ping", *row) for row in zip(columns[0], names, columns[1], strict=True)]
+        else:
+            time_ms = getattr(item, "time_ms", found[-1][1] if found else 0)
+            found.append((type(item).__name__, time_ms, getattr(item, "id", None) or getattr(item, "user", None)))
+    return found
