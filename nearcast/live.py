@@ -1,15 +1,13 @@
 """The live loop: gathers what came in, folds it, makes it durable, and only then answers and sends.
 
 Owns the order of these, natural batching, and what happens when the store cannot commit. While one commit runs, what
-arrives gathers; the next step takes it all. Must not know HTTP or SQL. One event loop runs it; commits run in one
-thread beside.
+arrives gathers; the next step takes it all. Must not know HTTP or SQL. One event loop runs it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Endin
 from engine.snapshot import snapshot
 from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
 from nearcast.recover import recover
+from nearcast.writing import Writing
 from rules.facts import Outcome
 from rules.ids import action_key
 
@@ -72,13 +71,16 @@ class Live:
     ready: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
     _rows: int = 0
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _asleep: asyncio.Future[None] | None = None
     _stop: bool = False
-    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "commit"))
+    _writing: Writing = field(init=False)
     _tail_rows: int = 0
     _checkpoint_ms: int = 0
     _checkpointing: asyncio.Task[None] | None = None
     _now_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._writing = Writing(self.clock)
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
@@ -108,7 +110,7 @@ class Live:
             raise Busy(1)
         self._rows += size
         self._queue.append(waiting)
-        self._wake.set()
+        self._wake()
         return await waiting.done
 
     def ended(self, delivery: Delivery, ending: Ending) -> None:
@@ -117,11 +119,11 @@ class Live:
         done.add_done_callback(_look_at)
         item = Ended(ending.key, delivery.decision, delivery.user, ending.state.value, ending.detail, ending.attempts)
         self._queue.append(Waiting(done, inputs=(item,)))
-        self._wake.set()
+        self._wake()
 
     async def written(self, write: Callable[..., None], *args: object) -> None:
-        """Have something written to the store in the one thread that commits. Raises `StoreError`."""
-        await asyncio.get_running_loop().run_in_executor(self._writer, write, *args)
+        """Have something written to the store, after the commit that may be under way. Raises `StoreError`."""
+        await self._writing.call(write, *args)
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
@@ -135,11 +137,12 @@ class Live:
             if taken or self._due(now_ms):
                 await self._work(taken, now_ms)
                 self._maybe_checkpoint(now_ms)
+                await asyncio.sleep(0)  # what has arrived meanwhile goes into the next step, all of it
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when what is waiting has been worked."""
         self._stop = True
-        self._wake.set()
+        self._wake()
 
     async def close(self) -> None:
         """After `run`: a last checkpoint, so that the next start folds nothing."""
@@ -147,7 +150,7 @@ class Live:
             await self._checkpointing
         if self.ready and self._tail_rows:
             await self._save(self._checkpoint(self._now()))
-        self._writer.shutdown()
+        self._writing.close()
 
     def _now(self) -> int:
         """The machine's clock, but never backwards: the journal's instants only grow."""
@@ -160,15 +163,24 @@ class Live:
 
     async def _until_due(self) -> None:
         """Wait for something to come in, or for a timer."""
-        if self._queue:
+        if self._queue or self._stop:
             return
-        self._wake.clear()
+        self._asleep = self._future()
         due_ms = self.engine.next_due_ms()
-        wait_s = None if due_ms is None else min(max(due_ms - self._now(), 0) / 1000 + 0.001, 3600.0)
-        try:
-            await asyncio.wait_for(self._wake.wait(), wait_s)
-        except TimeoutError:
+        if due_ms is None:
+            await self._asleep
             return
+        alarm = asyncio.get_running_loop().call_later(
+            min(max(due_ms - self._now(), 0) / 1000 + 0.001, 3600.0), self._wake
+        )
+        try:
+            await self._asleep
+        finally:
+            alarm.cancel()
+
+    def _wake(self) -> None:
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
 
     async def _work(self, taken: list[Waiting], now_ms: int) -> None:
         """One step: fold, commit, answer, send."""
