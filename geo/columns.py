@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geo.arrays import FloatArray, IntArray
 from geo.geodesic import CURVATURE_M_MIN, chord_m_bounds, ecef
 from geo.kernel import kernel
-from geo.shape import Area, Circle, Corridor, Shape, edges_of
+from geo.shape import Area, Circle, Corridor, Shape, chains_of, joined
 from geo.trig import RADIANS, unit_vector
 
 AREA, CIRCLE, CORRIDOR = 0, 1, 2
+
+Array = NDArray[Any]
 
 BLOCK = 32
 """Edges that follow each other lie close together: so many share one box, and are passed over at once."""
 
 
 class Columns(NamedTuple):
-    """The fences, by number.
+    """The fences, by row: one for each fence there is or was. Arrays may have room behind the last.
 
     kind: int8[n], one of AREA, CIRCLE, CORRIDOR.
     span: int64[n, 4]: rows of `edges`. [0]:[2] say what is inside an area, [1]:[3] are its border on the ground; they
@@ -49,43 +53,101 @@ class Columns(NamedTuple):
     extent: FloatArray
 
 
+EMPTY = Columns(
+    np.empty(0, np.int8), np.empty((0, 4), np.int64), np.empty((0, 4)), np.empty(0, np.int64), np.empty((0, 4)),
+    np.empty(0), np.empty((0, 7)), np.empty((0, 4)), np.empty((0, 2)),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Filled:
+    """How far columns are filled: what lies beyond is free. One for all versions of a map that share the arrays."""
+
+    fences: int = 0
+    edges: int = 0
+    boxes: int = 0
+
+
+AT_ONCE = 4096
+"""Shapes that are laid out together."""
+
+
 def columns_of(shapes: Sequence[Shape]) -> Columns:
     """The columns of `shapes`, in their order."""
-    n = len(shapes)
-    kind, span = np.zeros(n, np.int8), np.zeros((n, 4), np.int64)
-    size_m, disc = np.zeros(n), np.zeros((n, 7))
-    parts: list[FloatArray] = []
-    row = 0
-    for k, shape in enumerate(shapes):
-        kind[k] = AREA if isinstance(shape, Area) else CIRCLE if isinstance(shape, Circle) else CORRIDOR
-        if isinstance(shape, Circle):
-            size_m[k] = shape.radius_m
-            disc[k, 0], disc[k, 1] = shape.lat_deg, shape.lng_deg
-            continue
-        if isinstance(shape, Corridor):
-            size_m[k] = shape.buffer_m
-        edges = edges_of(shape)
-        cut, plain, rest = _without_cut(edges) if isinstance(shape, Area) else (edges[:0], edges, edges[:0])
-        ends = np.cumsum([0, len(cut), len(plain), len(rest)])
-        span[k] = row + ends
-        row += int(ends[3])
-        parts += [cut, plain, rest]
-    rows = np.ascontiguousarray(np.concatenate(parts)) if parts else np.empty((0, 4))
+    return appended(EMPTY, Filled(), shapes)
+
+
+def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Columns:
+    """The columns with `shapes` behind what is there; moves `filled` on.
+
+    Where there is room they are the same arrays: who knows only the older fences sees no difference.
+    """
+    first = filled.fences
+    columns = _with_room(columns, filled, len(shapes), sum(len(c) - 1 for s in shapes for c in chains_of(s)))
+    for k in range(0, len(shapes), AT_ONCE):
+        columns = _append(columns, filled, shapes[k : k + AT_ONCE])
+    span = columns.span[first : filled.fences]
     blocks = -(-(span[:, 3] - span[:, 0]) // BLOCK)
-    first_block = np.cumsum(blocks) - blocks
-    columns = Columns(
-        kind,
-        span,
-        rows,
-        first_block,
-        np.empty((int(blocks.sum()), 4)),
-        size_m,
-        disc,
-        np.zeros((n, 4)),
-        np.zeros((n, 2)),
-    )
-    _fill(columns)
+    columns.first_block[first : filled.fences] = filled.boxes + np.cumsum(blocks) - blocks
+    filled.boxes += int(blocks.sum())
+    _fill(columns, first, filled.fences)
     return columns
+
+
+def _with_room(columns: Columns, filled: Filled, fences: int, edges: int) -> Columns:
+    """The columns with room for so many fences and edges more: the same arrays where there is."""
+    boxes = filled.boxes + edges // BLOCK + fences + 1
+    rows = {"edges": (filled.edges, filled.edges + edges), "boxes": (filled.boxes, boxes)}
+    each = (filled.fences, filled.fences + fences)
+    return columns._replace(**{k: _longer(a, *rows.get(k, each)) for k, a in columns._asdict().items()})
+
+
+def _longer(array: Array, used: int, size: int) -> Array:
+    """The array, or a longer copy; what is not written to yet takes no memory, so there is some to spare."""
+    if size <= len(array):
+        return array
+    out = np.empty((size + size // 8 + 64, *array.shape[1:]), array.dtype)
+    out[:used] = array[:used]
+    return out
+
+
+def _append(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Columns:
+    """Lay out some shapes; `first_block`, and what follows from the edges, is left to the caller."""
+    counts = np.array([sum(len(c) - 1 for c in chains_of(s)) for s in shapes], np.int64)
+    edges = joined([c for s in shapes for c in chains_of(s)])
+    ends = filled.edges + np.cumsum(counts)
+    span = np.stack([ends - counts, ends - counts, ends, ends], axis=1)
+    if (np.abs(edges[:, 0]) == 180.0).any():
+        edges, span = _parted(edges, counts, span, shapes)
+        columns = _with_room(columns, filled, len(shapes), len(edges))
+    first, last = filled.fences, filled.fences + len(shapes)
+    columns.edges[filled.edges : filled.edges + len(edges)] = edges
+    columns.span[first:last] = span
+    for k, shape in enumerate(shapes, first):
+        if isinstance(shape, Circle):
+            columns.kind[k], columns.size_m[k] = CIRCLE, shape.radius_m
+            columns.disc[k, :2] = shape.lat_deg, shape.lng_deg
+        elif isinstance(shape, Corridor):
+            columns.kind[k], columns.size_m[k] = CORRIDOR, shape.buffer_m
+        else:
+            columns.kind[k], columns.size_m[k] = AREA, 0.0
+    filled.fences, filled.edges = last, filled.edges + len(edges)
+    return columns
+
+
+def _parted(
+    edges: FloatArray, counts: IntArray, span: IntArray, shapes: Sequence[Shape]
+) -> tuple[FloatArray, IntArray]:
+    """The edges and spans of shapes of which some may be cut at the antimeridian."""
+    parts: list[FloatArray] = []
+    row = int(span[0, 0])
+    span = span.copy()
+    for k, own in enumerate(np.split(edges, np.cumsum(counts)[:-1])):
+        three = _without_cut(own) if isinstance(shapes[k], Area) else (own[:0], own, own[:0])
+        span[k] = row + np.cumsum([0, *map(len, three)])
+        row = int(span[k, 3])
+        parts += three
+    return np.concatenate(parts), span
 
 
 def _without_cut(edges: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -121,9 +183,9 @@ def _less(stretches: FloatArray, others: FloatArray) -> list[tuple[float, float]
 
 
 @kernel
-def _fill(columns: Columns) -> None:
-    """Work out `boxes`, `disc`, `cap` and `extent`."""
-    for f in range(columns.kind.shape[0]):
+def _fill(columns: Columns, first: int, last: int) -> None:
+    """Work out `boxes`, `disc`, `cap` and `extent` of some fences."""
+    for f in range(first, last):
         if columns.kind[f] == CIRCLE:
             lat, lng = columns.disc[f, 0], columns.disc[f, 1]
             columns.disc[f, 2], columns.disc[f, 3], columns.disc[f, 4] = ecef(lat, lng)
@@ -161,7 +223,7 @@ def _fill_cap(columns: Columns, f: int) -> None:
         cx, cy, cz = cx + x, cy + y, cz + z
     r = math.sqrt(cx * cx + cy * cy + cz * cz)
     if r < 0.01 * (last - first):
-        columns.cap[f, 2], columns.cap[f, 3] = 1.0, math.pi
+        columns.cap[f, 0], columns.cap[f, 1], columns.cap[f, 2], columns.cap[f, 3] = 0.0, 0.0, 1.0, math.pi
         return
     cx, cy, cz = cx / r, cy / r, cz / r
     far = 0.0

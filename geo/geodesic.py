@@ -54,6 +54,40 @@ def inverse(lat0_deg: float, lng0_deg: float, lat1_deg: float, lng1_deg: float) 
 
 
 @kernel
+def direct(lat_deg: float, lng_deg: float, azimuth_deg: float, length_m: float) -> tuple[float, float]:
+    """(lat, lng) in degrees at the end of the geodesic of so many metres, clockwise from north: 1 mm up to 5,000 km.
+
+    Vincenty's direct solution (1975).
+    """
+    sin_az, cos_az = sincos_deg(azimuth_deg)
+    sp, cp = sincos_deg(lat_deg)
+    h = math.hypot((1.0 - F) * sp, cp)
+    sb, cb = (1.0 - F) * sp / h, cp / h
+    sigma0 = math.atan2(sb, cb * cos_az)
+    sa = cb * sin_az
+    ca2 = 1.0 - sa * sa
+    u2 = EP2 * ca2
+    a = 1.0 + u2 / 16384.0 * (4096.0 + u2 * (-768.0 + u2 * (320.0 - 175.0 * u2)))
+    b = u2 / 1024.0 * (256.0 + u2 * (-128.0 + u2 * (74.0 - 47.0 * u2)))
+    start = length_m / (B_M * a)
+    sigma = start
+    for _ in range(8):
+        s, c, m = math.sin(sigma), math.cos(sigma), math.cos(2.0 * sigma0 + sigma)
+        more = c * (2.0 * m * m - 1.0) - b / 6.0 * m * (4.0 * s * s - 3.0) * (4.0 * m * m - 3.0)
+        new = start + b * s * (m + 0.25 * b * more)
+        step = new - sigma
+        sigma = new
+        if abs(step) < 1e-13:
+            break
+    s, c, m = math.sin(sigma), math.cos(sigma), math.cos(2.0 * sigma0 + sigma)
+    lat = math.atan2(sb * c + cb * s * cos_az, (1.0 - F) * math.hypot(sa, sb * s - cb * c * cos_az))
+    k = F / 16.0 * ca2 * (4.0 + F * (4.0 - 3.0 * ca2))
+    turn = sigma + k * s * (m + k * c * (2.0 * m * m - 1.0))
+    lng = math.atan2(s * sin_az, cb * c - sb * s * cos_az) - (1.0 - k) * F * sa * turn
+    return lat / RADIANS, lng_deg + lng / RADIANS
+
+
+@kernel
 def _inverse_or_nan(lat0_deg: float, lng0_deg: float, lat1_deg: float, lng1_deg: float) -> float:
     """The auxiliary-sphere iteration; nan where it does not settle."""
     dlng = lng1_deg - lng0_deg

@@ -1,43 +1,72 @@
 """The fence index: which fences is each point in.
 
-Owns the one question of the hot path, and its answer's exactness: the same set of fences, for every point, as an exact
-test of all of them. Must not know devices. Cells of H3's lattice hold the fences that cover them and the clipped
-borders of those that may (`paint`, `record`); a point looks up one cell a level (`lookup`).
+Owns the one question of the hot path, its answer's exactness (the same set of fences, for every point, as an exact test
+of all of them) and the change from one version of a map to the next. Must not know devices. Cells of H3's lattice hold
+the fences that cover them and the border of those that may (`paint`, `record`); a point looks up one cell a level
+(`lookup`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from geo.arrays import FloatArray, IntArray
 from geo.border import Borders
-from geo.columns import columns_of
-from geo.decide import Tables
-from geo.lookup import match
+from geo.columns import EMPTY, Columns, Filled, appended
+from geo.face import lattice
+from geo.levels import cells_of, finest_of, resolutions_of
+from geo.lookup import Tables, match
 from geo.paint import paint
-from geo.record import write_records
+from geo.record import Cells
 from geo.shape import Shape
+from geo.tiles import TILE_CELLS
 
-PAINTING, WRITING = 0.25, 0.75
-"""The shares of the work, for the progress that is told."""
+CELLS_AT_ONCE = 4_000_000
+"""About so many cells are painted before they are spliced in: it bounds the memory that a build takes beside."""
+
+WORN = 2
+"""An index that edits have made so many times as long as its build was is best built anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One version of a map.
+
+    A row of `columns` is given to a fence for ever; `row` is where each fence is, by number, `level` at which of
+    `resolutions` each row is painted. `filled`, and what the cells share, is common to all versions from one build.
+    """
+
+    columns: Columns
+    filled: Filled
+    cells: Cells
+    finest: int
+    resolutions: tuple[int, ...]
+    level: IntArray
+    row: IntArray
+    built: int
 
 
 class FenceIndex:
     """An immutable index over fences numbered by their place in the sequence it was built from."""
 
-    def __init__(self, tables: Tables, resolutions: tuple[int, ...]) -> None:
-        self._tables = tables
-        self.size = tables.columns.kind.size
-        self.resolutions = resolutions
+    def __init__(self, version: _Version) -> None:
+        self._version = version
+        self.size = len(version.row)
+        self.resolutions = version.resolutions
         """The H3 resolutions at which points are looked up."""
+        arena = version.cells.arena
+        plain = version.filled.fences == self.size
+        self._tables = Tables(
+            _lattices(version.resolutions), version.cells.table, version.cells.slots, arena, arena.view(np.int16),
+            np.empty(0, np.int32) if plain else _numbers(version.row, version.filled.fences), version.columns,
+        )  # fmt: skip
 
     @classmethod
     def build(cls, shapes: Sequence[Shape], *, progress: Callable[[int, int], None] | None = None) -> FenceIndex:
         """Build the index of `shapes`; `progress` is told (fences done, fences in all) now and then.
-
-        10,000 city fences take about 3 s and 240 MB, 1,000 a quarter of a second and 30 MB.
 
         >>> from geo.shape import Circle
         >>> index = FenceIndex.build([Circle(35.69, 139.7, 100.0), Circle(35.69, 139.7, 500.0)])
@@ -45,19 +74,53 @@ class FenceIndex:
         >>> offsets.tolist(), fences.tolist()
         ([0, 2, 3], [0, 1, 1])
         """
-        columns = columns_of(shapes)
-        total = len(shapes)
-        tell = progress or _silent
-        painted = paint(columns, lambda done: tell(int(PAINTING * done), total))
-        slots, arena = write_records(
-            columns, painted, lambda share: tell(int((PAINTING + WRITING * share) * total), total)
-        )
-        tell(total, total)
-        tables = Tables(
-            painted.lattices, painted.table, slots,
-            arena, arena.view(np.int32), arena.view(np.float32), arena.view(np.float64), columns,
-        )  # fmt: skip
-        return cls(tables, painted.resolutions)
+        filled, count = Filled(), len(shapes)
+        columns = appended(EMPTY, filled, shapes)
+        finest = finest_of(columns, count)
+        wanted = resolutions_of(columns, 0, count, finest)
+        used = tuple(int(r) for r in np.unique(wanted))[::-1]
+        level = _levels(wanted, used)
+        cells, done = Cells.none(), 0
+        for rows in _in_parts(columns, count, wanted):
+            painted = paint(columns, rows, level, _lattices(used))
+            cells = cells.spliced(painted, np.arange(count, dtype=np.int32), np.zeros(count, np.int8), own=True)
+            done += len(rows)
+            if progress is not None:
+                progress(done, count)
+        row = np.arange(count, dtype=np.int32)
+        return cls(_Version(columns, filled, cells, finest, used, level, row, cells.written.words))
+
+    def edited(self, kept: IntArray, shapes: Sequence[Shape]) -> FenceIndex:
+        """The index of other fences, of which most are the same: in a few ms for a few, however many there are.
+
+        `kept[n]` is the number that fence n has here, or -1 for a new one; new ones are `shapes`, in their order. Those
+        kept come in the same order as here. This index goes on as it is, in other threads too. Only one thread at a
+        time may edit indexes that come from one build.
+
+        >>> from geo.shape import Circle
+        >>> index = FenceIndex.build([Circle(35.69, 139.7, 100.0), Circle(35.69, 139.7, 500.0)])
+        >>> newer = index.edited(np.array([1, -1]), [Circle(35.692, 139.7, 50.0)])
+        >>> newer.match(np.array([35.69, 35.692]), np.array([139.7, 139.7]))[1].tolist()
+        [0, 0, 1]
+        """
+        old = self._version
+        kept = np.asarray(kept, np.int64)
+        is_new, first = kept < 0, old.filled.fences
+        if int(is_new.sum()) != len(shapes) or (np.diff(kept[~is_new]) <= 0).any():
+            raise ValueError("fences that are kept must keep their order, and all others must come with a shape")
+        columns = appended(old.columns, old.filled, shapes)
+        rows = old.filled.fences
+        row = np.empty(len(kept), np.int32)
+        row[~is_new], row[is_new] = old.row[kept[~is_new]], np.arange(first, rows)
+        gone = np.zeros(rows, np.int8)
+        gone[old.row], gone[row] = 1, 0
+        wanted = resolutions_of(columns, first, rows, old.finest)
+        used = old.resolutions + tuple(int(r) for r in np.unique(wanted)[::-1] if r not in old.resolutions)
+        level = np.zeros(rows, np.int8)
+        level[: len(old.level)], level[first:] = old.level, _levels(wanted, used)
+        painting = np.concatenate([np.flatnonzero(gone), np.arange(first, rows)]).astype(np.int32)
+        cells = old.cells.spliced(paint(columns, painting, level, _lattices(used)), _numbers(row, rows), gone)
+        return FenceIndex(_Version(columns, old.filled, cells, old.finest, used, level, row, old.built))
 
     def match(self, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
@@ -68,15 +131,67 @@ class FenceIndex:
 
     @property
     def borders(self) -> Borders:
-        """The borders of the same fences, on the same columns: what `Borders.build` makes anew."""
-        return Borders(self._tables.columns)
+        """The borders of the same fences."""
+        version = self._version
+        return Borders(version.columns, version.row)
+
+    @property
+    def is_worn(self) -> bool:
+        """True if edits have left so much behind that the index is best built anew."""
+        version = self._version
+        too_long = version.cells.written.words > WORN * version.built + 1_000_000
+        return too_long or version.filled.fences > WORN * self.size + 10_000
 
     @property
     def memory_bytes(self) -> int:
         """What the index holds, its columns included."""
-        arrays = [*self._tables[:4], *self._tables.columns]
-        return sum(int(a.nbytes) for a in arrays)
+        filled, cells = self._version.filled, self._version.cells
+        by_fence = sum(a.itemsize * (a.size // max(1, len(a))) for a in self._version.columns)
+        by_edge = 4 * self._version.columns.edges.itemsize
+        by_fence -= 2 * by_edge
+        return (
+            cells.table.nbytes + 4 * TILE_CELLS * cells.written.tiles + 4 * cells.written.words
+            + by_fence * filled.fences + by_edge * (filled.edges + filled.boxes)
+        )  # fmt: skip
 
 
-def _silent(done: int, total: int) -> None:
-    pass
+def _lattices(resolutions: Sequence[int]) -> FloatArray:
+    return np.array([lattice(r) for r in resolutions]).reshape(-1, 4)
+
+
+def _levels(wanted: IntArray, used: Sequence[int]) -> IntArray:
+    """int8: where each resolution is in `used`."""
+    out = np.zeros(len(wanted), np.int8)
+    for level, resolution in enumerate(used):
+        out[wanted == resolution] = level
+    return out
+
+
+def _numbers(row: IntArray, rows: int) -> IntArray:
+    """int32[rows]: the number of each row's fence, -1 for rows of none."""
+    out = np.full(rows, -1, np.int32)
+    out[row] = np.arange(len(row))
+    return out
+
+
+def _in_parts(columns: Columns, count: int, wanted: IntArray) -> Iterator[IntArray]:
+    """The rows, in parts of about CELLS_AT_ONCE cells; neighbours come together, ascending within a part."""
+    cells = cells_of(columns, 0, count, wanted)
+    parts = int(cells.sum() // CELLS_AT_ONCE) + 1
+    if parts == 1:
+        yield np.arange(count, dtype=np.int32)
+        return
+    order = np.argsort(_along_z(columns.cap[:count]), kind="stable")
+    part = (np.cumsum(cells[order]) / cells.sum() * parts).astype(np.int64)
+    for rows in np.split(order, np.flatnonzero(np.diff(part)) + 1):
+        yield np.sort(rows).astype(np.int32)
+
+
+def _along_z(cap: FloatArray) -> IntArray:
+    """A place on a curve through the latitudes and longitudes of caps, along which neighbours mostly are neighbours."""
+    lat, lng = np.arcsin(np.clip(cap[:, 2], -1.0, 1.0)), np.arctan2(cap[:, 1], cap[:, 0])
+    place = np.zeros(len(cap), np.int64)
+    for k in range(20):
+        for bit, share in enumerate((lat / np.pi + 0.5, lng / (2.0 * np.pi) + 0.5)):
+            place |= ((share * (1 << 20)).astype(np.int64) >> k & 1) << (2 * k + bit)
+    return place

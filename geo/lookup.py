@@ -1,22 +1,41 @@
 """From points to fences: the hot loop.
 
-Owns the order of work. Must not know how records are made or read. A thousand points at a time go through stages: their
-faces and planes, then at each level their cell, slot and record, last their fences. What waits for memory in one stage
-waits for many points at once; done point by point, each would wait alone, four times.
+Owns the order of work, and the reading of records. Must not know how they are made. Some hundred points at a time go
+through stages: their faces and planes, then at each level their cell, slot and record, last their fences. What waits
+for memory in one stage waits for many points at once; done point by point, each would wait alone, four times.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from geo.arrays import FloatArray, IntArray
-from geo.decide import Tables, decide, sort_tail
+from geo.columns import Columns
+from geo.cover import covers
+from geo.entry import in_entry
 from geo.kernel import inlined, kernel
 from geo.project import lattice_cells, planes, unit_vectors
-from geo.record import HEAD
+from geo.record import LINE, STEP
 from geo.tiles import TILE_CELLS, cell_in_tile, find, tile_key
 
 CHUNK = 1024
+
+
+class Tables(NamedTuple):
+    """The index as arrays; see `tiles` and `record` for their layout. `halves` is the arena as int16.
+
+    `numbers` is int32: by row, the number that a fence has for others; empty if they are the same.
+    """
+
+    lattices: FloatArray
+    table: IntArray
+    slots: IntArray
+    arena: IntArray
+    halves: IntArray
+    numbers: IntArray
+    columns: Columns
 
 
 @kernel
@@ -27,7 +46,8 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
     most = min(n, CHUNK)
     x, y, z, u, v = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty(most)
     i, j, faces = np.empty(most), np.empty(most), np.empty(most, np.int64)
-    words = np.empty((levels, most), np.int64)
+    records = np.empty((levels, most), np.int64)
+    cell_x, cell_y = np.empty((levels, most)), np.empty((levels, most))
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
     out = np.empty(64 + 6 * n, np.int32)
@@ -37,16 +57,16 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
         count = lat.shape[0]
         unit_vectors(lat, lng, x, y, z)
         face = planes(x, y, z, count, face, faces, u, v)
-        room = 0
+        room = 8
         for level in range(levels):
-            lattice_cells(t.lattices[level], u, v, count, i, j)
-            _find_slots(t.table, level, faces, i, j, count, words[level])
-            room += _find_records(t.slots, t.arena, t.ints, count, words[level])
+            lattice_cells(t.lattices[level], u, v, count, i, j, cell_x[level], cell_y[level])
+            _find_slots(t.table, level, faces, i, j, count, records[level])
+            room += _find_records(t.slots, t.arena, count, records[level])
         if size + room > out.shape[0]:
             bigger = np.empty(2 * out.shape[0] + room, np.int32)
             bigger[:size] = out[:size]
             out = bigger
-        size = _gather(t, words, lat, lng, x, y, z, out, size, offsets[first + 1 :])
+        size = _gather(t, records, cell_x, cell_y, lat, lng, out, size, offsets[first + 1 :])
     return offsets, out[:size]
 
 
@@ -63,51 +83,80 @@ def _find_slots(
 
 
 @kernel
-def _find_records(slots: IntArray, arena: IntArray, ints: IntArray, count: int, words: IntArray) -> int:
-    """Turn slots into their records' words (0: none); returns how many fences they hold in all.
+def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArray) -> int:
+    """Turn slots into where their records start (0: none); returns how many fences they hold in all.
 
-    The first lines of each record are touched, so that they are at hand when it is read.
+    The lines of each record are touched, so that they are at hand when it is read.
     """
     for k in range(count):
-        words[k] = slots[words[k]] if words[k] >= 0 else 0
+        records[k] = slots[records[k]] if records[k] >= 0 else 0
     room, touched = 0, 0
     for k in range(count):
-        word = words[k]
-        room += ints[2 * word] + ints[2 * word + 1]
-        touched ^= arena[word + 7]
-    for k in range(count):
-        word = words[k]
-        if ints[2 * word + 1] > 0:
-            touched ^= arena[word + 15]
-            touched ^= arena[word + 23]
-            touched ^= arena[word + 31]
+        start, more = (records[k] >> 3) * STEP, records[k] & 7
+        records[k] = start
+        room += arena[start] + arena[start + 1]
+        touched ^= arena[start + LINE * min(more, 1)]
+        for line in range(2, more + 1):
+            touched ^= arena[start + LINE * line]
     # a value that cannot be, so that the touching is not thought useless
-    return room + (touched == -0x7FFFFFFFFFFFFFFF)
+    return room + (touched == 0x7FFFFFFFFFFFFFFF)
 
 
 @inlined
 def _gather(
-    t: Tables, words: IntArray, lat: FloatArray, lng: FloatArray, x: FloatArray, y: FloatArray, z: FloatArray,
+    t: Tables, records: IntArray, cell_x: FloatArray, cell_y: FloatArray, lat: FloatArray, lng: FloatArray,
     out: IntArray, size: int, ends: IntArray,
 ) -> int:  # fmt: skip
     """Put each point's fences into `out`, ascending, and fill where its row ends; returns the new size."""
+    renumbered = t.numbers.shape[0] > 0
     for k in range(lat.shape[0]):
         row = size
         sorted_to = row
-        for level in range(words.shape[0]):
-            word = words[level, k]
-            if word == 0:
+        for level in range(records.shape[0]):
+            start = records[level, k]
+            if start == 0:
                 continue
-            whole = int(t.ints[2 * word])
-            start = 2 * word + (2 + 2 * HEAD if t.ints[2 * word + 1] > 0 else 2)
-            for n in range(whole):
-                out[size + n] = t.ints[start + n]
+            whole = int(t.arena[start])
+            at = start + 2
+            # by fours: what is one too many is written over
+            for n in range(0, whole, 4):
+                out[size + n], out[size + n + 1] = t.arena[at + n], t.arena[at + n + 1]
+                out[size + n + 2], out[size + n + 3] = t.arena[at + n + 2], t.arena[at + n + 3]
             if size == row:
                 sorted_to = row + whole
             size += whole
-            if t.ints[2 * word + 1] > 0:
-                size = decide(t, word, lat[k], lng[k], x[k], y[k], z[k], out, size)
+            at += whole
+            for _ in range(t.arena[start + 1]):
+                f, meta = t.arena[at], int(t.arena[at + 1])
+                inside, unsure = in_entry(t.halves, 2 * at + 4, meta, cell_x[level, k], cell_y[level, k])
+                if unsure:
+                    inside = covers(t.columns, f, lat[k], lng[k])
+                out[size] = f
+                size += inside
+                at += 2 + 2 * ((meta >> 2) & 0x3FFF)
+        if renumbered:
+            for n in range(row, size):
+                out[n] = t.numbers[out[n]]
         if sorted_to < size and row + 1 < size:
             sort_tail(out, row, sorted_to, size)
         ends[k] = size
     return size
+
+
+@kernel
+def sort_tail(out: IntArray, row: int, sorted_to: int, size: int) -> None:
+    """Sort out[row:size], of which the part up to `sorted_to` is sorted: by insertion, long tails from afar first."""
+    gap = 1
+    while size - sorted_to > 16 and gap * 9 < size - row:
+        gap = 3 * gap + 1
+    first = row + gap if gap > 1 else max(sorted_to, row + 1)
+    while gap > 0:
+        for k in range(first, size):
+            fence = out[k]
+            at = k
+            while at >= row + gap and out[at - gap] > fence:
+                out[at] = out[at - gap]
+                at -= gap
+            out[at] = fence
+        gap //= 3
+        first = row + gap

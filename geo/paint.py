@@ -1,127 +1,156 @@
-"""From fences to cells: which slot holds which fence, wholly or at its border.
+"""From fences to cells: which cell holds which fence, wholly or at its border.
 
-Owns the list of entries (slot, fence) and the growing table of tiles. Must not know how records are written, nor how
-the resolution of a fence was chosen (`levels`).
+Owns the list of (cell, fence, entry) that painting makes, sorted by cell. Must not know what is in the index already,
+nor how the resolution of a fence was chosen (`levels`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from geo.arrays import FloatArray, IntArray
-from geo.columns import Columns
-from geo.face import lattice
+from geo.columns import CORRIDOR, Columns
+from geo.entry import new_scratch, put_asking, put_entry
 from geo.kernel import kernel
-from geo.levels import resolutions_of
-from geo.raster import BORDER, WHOLE, raster, window_of
-from geo.tiles import FREE, SIDE, TILE_CELLS, add_all, cell_in_tile, find, new_table, tile_key
-
-CHUNK = 256
-"""Fences painted between two reports of progress."""
-
-
-@dataclass(slots=True)
-class Painted:
-    """What painting made: `slot[k]` holds fence `fence[k] >> 1`, wholly if the low bit is set. Ascending by fence
-    within a slot. `tile_keys[n]` is the place of tile n."""
-
-    resolutions: tuple[int, ...] = ()
-    lattices: FloatArray = field(default_factory=lambda: np.empty((0, 4)))
-    slot: IntArray = field(default_factory=lambda: np.empty(1024, np.int32))
-    fence: IntArray = field(default_factory=lambda: np.empty(1024, np.int32))
-    entries: int = 0
-    tile_keys: IntArray = field(default_factory=lambda: np.empty(64, np.int64))
-    tiles: int = 0
-    table: IntArray = field(default_factory=lambda: new_table(64))
-    state: IntArray = field(default_factory=lambda: np.empty(4096, np.int8))
-    near: FloatArray = field(default_factory=lambda: np.empty(4096))
-
-    def make_room(self, entries: int, tiles: int, cells: int) -> None:
-        """Grow what is too small for so many entries, tiles and window cells."""
-        if self.slot.size < entries:
-            self.slot = _longer(self.slot, entries)
-            self.fence = _longer(self.fence, entries)
-        if self.tile_keys.size < tiles:
-            self.tile_keys = _longer(self.tile_keys, tiles)
-            self.table = new_table(self.tile_keys.size)
-            add_all(self.table, self.tile_keys, self.tiles)
-        if self.state.size < cells:
-            self.state, self.near = np.empty(2 * cells, np.int8), np.empty(2 * cells)
+from geo.pieces import pieces_of
+from geo.raster import BORDER, WHOLE, fill_rows, touch_all
+from geo.raster_line import raster_line
+from geo.tiles import FREE, TILE_CELLS, cell_in_tile, find, new_table, rehashed, tile_key
+from geo.window import Window, window_of
 
 
-def _longer(array: IntArray, size: int) -> IntArray:
-    out = np.empty(max(size, array.size * 2), array.dtype)
-    out[: array.size] = array
-    return out
+class Painted(NamedTuple):
+    """What painting made, by cell: cell c of tile n is `starts[n * TILE_CELLS + c]` up to the next start.
+
+    tile_keys: int64[tiles]; starts: int64[tiles * TILE_CELLS + 1]. fence: int32[..], in a cell in the order of
+    painting; entry: int64[..], where in `words` the entry is, or -1 for a fence that covers the cell.
+    """
+
+    tile_keys: IntArray
+    starts: IntArray
+    fence: IntArray
+    entry: IntArray
+    words: IntArray
 
 
-def paint(columns: Columns, progress: Callable[[int], None]) -> Painted:
-    """Paint all fences; `progress` gets the number painted now and then."""
-    wanted = resolutions_of(columns)
-    used = tuple(int(r) for r in np.unique(wanted))[::-1]
-    out = Painted(resolutions=used, lattices=np.array([lattice(r) for r in used]).reshape(-1, 4))
-    done = 0
-    for level, r in enumerate(used):
-        order = np.flatnonzero(wanted == r).astype(np.int32)
-        at = 0
-        while at < order.size:
-            last = min(at + CHUNK, order.size)
-            reached, out.entries, out.tiles, entries, tiles, cells = _paint(
-                columns, order, at, last, level, out.lattices[level], out.slot, out.fence, out.entries,
-                out.tile_keys, out.tiles, out.table, out.state, out.near,
+class _Growing(NamedTuple):
+    """As `Painted`, unsorted, with room to spare; `slot` is tile * TILE_CELLS + cell, `sizes` entries, tiles, words."""
+
+    slot: IntArray
+    fence: IntArray
+    entry: IntArray
+    words: IntArray
+    tile_keys: IntArray
+    table: IntArray
+    sizes: IntArray
+
+
+@kernel
+def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArray) -> Painted:
+    """Paint the fences `rows`, fence f on the lattice `lattices[levels[f]]`."""
+    out = _Growing(
+        np.empty(1024, np.int32), np.empty(1024, np.int32), np.empty(1024, np.int64), np.empty(4096, np.int32),
+        np.empty(64, np.int64), new_table(64), np.zeros(3, np.int64),
+    )  # fmt: skip
+    for n in range(rows.shape[0]):
+        f = rows[n]
+        for face in range(20):
+            w = window_of(columns, f, face, lattices[levels[f]])
+            if w.width > 0:
+                out = _paint(columns, f, w, levels[f], out)
+    return _sorted(out)
+
+
+@kernel
+def _paint(columns: Columns, f: int, w: Window, level: int, out: _Growing) -> _Growing:
+    """Paint one fence on one face."""
+    size = w.width * w.height
+    state, heads = np.zeros(size, np.int8), np.full(size, -1, np.int32)
+    is_line = columns.kind[f] == CORRIDOR
+    ends, bends, count = np.empty((0, 4)), np.empty(0), 0
+    links: IntArray = np.empty((0, 2), np.int32)
+    if is_line:
+        raster_line(columns, f, w, state, np.full(size, np.inf))
+    else:
+        ends, bends, count = pieces_of(columns, f, w)
+        links = touch_all(w, ends, bends, count, state, heads)
+        fill_rows(columns, f, w, state)
+    scratch = new_scratch(count)
+    key, tile = FREE, 0
+    for at in range(size):
+        if state[at] != BORDER and state[at] != WHOLE:
+            continue
+        i, j = w.i0 + at % w.width, w.j0 + at // w.width
+        out = _with_room(out, 4 * count + 8)
+        if tile_key(level, w.face, i, j) != key:
+            key = tile_key(level, w.face, i, j)
+            tile = _tile(out, key)
+        n, used = out.sizes[0], out.sizes[2]
+        out.slot[n], out.fence[n] = tile * TILE_CELLS + cell_in_tile(i, j), f
+        out.entry[n] = -1 if state[at] == WHOLE else used
+        out.sizes[0] = n + 1
+        if state[at] == BORDER and is_line:
+            out.sizes[2] = put_asking(out.words, used, f)
+        elif state[at] == BORDER:
+            out.sizes[2] = put_entry(
+                columns, f, w, i, j, heads[at], links, ends, bends, scratch, out.words, used
             )  # fmt: skip
-            out.make_room(entries, tiles, cells)
-            done += reached - at
-            at = reached
-            progress(done)
     return out
 
 
 @kernel
-def _paint(
-    columns: Columns, order: IntArray, first: int, last: int, level: int, lattice: FloatArray,
-    slot: IntArray, fence: IntArray, entries: int, tile_keys: IntArray, tiles: int,
-    table: IntArray, state: IntArray, near: FloatArray,
-) -> tuple[int, int, int, int, int, int]:  # fmt: skip
-    """Paint `order[first:last]`, or as far as there is room.
+def _tile(out: _Growing, key: int) -> int:
+    """The number of a tile, a new one if need be."""
+    at = find(out.table, key)
+    if out.table[at] == FREE:
+        tiles = out.sizes[1]
+        out.table[at], out.table[at + 1], out.tile_keys[tiles] = key, tiles, key
+        out.sizes[1] = tiles + 1
+    return int(out.table[at + 1])
 
-    Returns how far it came, the entries and tiles now there, and the entries, tiles and window cells wanted next.
-    """
-    for n in range(first, last):
-        f = order[n]
-        cells, most, new_tiles = 0, 0, 0
-        for face in range(20):
-            w = window_of(columns, f, face, lattice)
-            size = w.width * w.height
-            cells += size
-            most = max(most, size)
-            if size > 0:
-                new_tiles += (w.width // SIDE + 2) * (w.height // SIDE + 2)
-        if entries + cells > slot.shape[0] or tiles + new_tiles > tile_keys.shape[0] or most > state.shape[0]:
-            return n, entries, tiles, entries + cells, tiles + new_tiles, most
-        for face in range(20):
-            w = window_of(columns, f, face, lattice)
-            if w.width == 0:
-                continue
-            raster(columns, f, w, state, near)
-            last_key, base = FREE, 0
-            for r in range(w.height):
-                for k in range(w.width):
-                    s = state[r * w.width + k]
-                    if s != BORDER and s != WHOLE:
-                        continue
-                    i, j = w.i0 + k, w.j0 + r
-                    key = tile_key(level, face, i, j)
-                    if key != last_key:
-                        at = find(table, key)
-                        if table[at] == FREE:
-                            table[at], table[at + 1], tile_keys[tiles] = key, tiles, key
-                            tiles += 1
-                        last_key, base = key, table[at + 1] * TILE_CELLS
-                    slot[entries] = base + cell_in_tile(i, j)
-                    fence[entries] = 2 * f + (s == WHOLE)
-                    entries += 1
-    return last, entries, tiles, 0, 0, 0
+
+@kernel
+def _with_room(out: _Growing, words: int) -> _Growing:
+    """The same with room for one more entry of so many words, and for one more tile."""
+    slot, fence, entry, table, keys = out.slot, out.fence, out.entry, out.table, out.tile_keys
+    entries, tiles, used = out.sizes
+    if entries < slot.shape[0] and tiles < keys.shape[0] and used + words <= out.words.shape[0]:
+        return out
+    if entries == slot.shape[0]:
+        slot, fence, entry = _longer(slot, entries + 1), _longer(fence, entries + 1), _longer(entry, entries + 1)
+    if tiles == keys.shape[0]:
+        keys = _longer(keys, tiles + 1)
+        table = rehashed(table, keys.shape[0])
+    more = out.words if used + words <= out.words.shape[0] else _longer(out.words, used + words)
+    return _Growing(slot, fence, entry, more, keys, table, out.sizes)
+
+
+@kernel
+def _longer(array: IntArray, size: int) -> IntArray:
+    """A copy with room for `size`, and for half as many more."""
+    out = np.empty(size + size // 2, array.dtype)
+    out[: array.shape[0]] = array
+    return out
+
+
+@kernel
+def _sorted(out: _Growing) -> Painted:
+    """By cell, the order of painting kept within: counting sort."""
+    entries, tiles, used = out.sizes
+    starts = np.zeros(tiles * TILE_CELLS + 1, np.int64)
+    for k in range(entries):
+        starts[out.slot[k] + 1] += 1
+    for s in range(tiles * TILE_CELLS):
+        starts[s + 1] += starts[s]
+    fence, entry = np.empty(entries, np.int32), np.empty(entries, np.int64)
+    for k in range(entries):
+        s = out.slot[k]
+        at = starts[s]
+        fence[at], entry[at] = out.fence[k], out.entry[k]
+        starts[s] = at + 1
+    for s in range(tiles * TILE_CELLS, 0, -1):
+        starts[s] = starts[s - 1]
+    starts[0] = 0
+    return Painted(out.tile_keys[:tiles].copy(), starts, fence, entry, out.words[:used].copy())

@@ -7,9 +7,11 @@ C library takes 450.
 from __future__ import annotations
 
 from geo.arrays import FloatArray, IntArray
+from geo.entry import SCALE
 from geo.face import face_of, in_face, to_cell, to_plane
 from geo.kernel import kernel
 from geo.trig import sincos_deg
+from geo.window import ROW
 
 
 @kernel
@@ -41,8 +43,14 @@ def planes(
 
 
 @kernel
-def lattice_cells(lattice: FloatArray, u: FloatArray, v: FloatArray, count: int, i: FloatArray, j: FloatArray) -> None:
-    """Fill i, j (whole numbers) of each point of a plane, at one resolution."""
+def lattice_cells(
+    lattice: FloatArray, u: FloatArray, v: FloatArray, count: int,
+    i: FloatArray, j: FloatArray, x: FloatArray, y: FloatArray,
+) -> None:  # fmt: skip
+    """Fill i, j (whole numbers) of the cell of each point of a plane, and where in it the point is, in SCALE a step."""
     a, b, c, d = lattice[0], lattice[1], lattice[2], lattice[3]
     for k in range(count):
-        i[k], j[k] = to_cell(a, b, c, d, u[k], v[k])
+        cell_i, cell_j = to_cell(a, b, c, d, u[k], v[k])
+        i[k], j[k] = cell_i, cell_j
+        x[k] = (a * u[k] + b * v[k] - (cell_i - 0.5 * cell_j)) * SCALE
+        y[k] = (c * u[k] + d * v[k] - cell_j * ROW) * SCALE

@@ -7,6 +7,7 @@ latitude (RFC 7946); metres are geodesic on WGS84.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +51,20 @@ class Corridor:
 Shape = Area | Circle | Corridor
 
 
-def edges_of(shape: Shape) -> FloatArray:
-    """float64[n, 4]: (lng0, lat0, lng1, lat1) of each edge of an area or a corridor; none for a circle."""
-    if isinstance(shape, Circle):
+def chains_of(shape: Shape) -> Sequence[FloatArray]:
+    """The rings of an area or the lines of a corridor; none for a circle."""
+    if isinstance(shape, Area):
+        return [ring for polygon in shape.polygons for ring in polygon]
+    return shape.lines if isinstance(shape, Corridor) else ()
+
+
+def joined(chains: Sequence[FloatArray]) -> FloatArray:
+    """float64[n, 4]: (lng0, lat0, lng1, lat1) of each edge of the chains, in their order."""
+    if not chains:
         return np.empty((0, 4))
-    chains = [ring for polygon in shape.polygons for ring in polygon] if isinstance(shape, Area) else shape.lines
-    parts = [np.hstack([c[:-1], c[1:]]) for c in chains]
-    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float64) if parts else np.empty((0, 4))
+    points = np.concatenate(chains)
+    edges = np.hstack([points[:-1], points[1:]])
+    return np.delete(edges, np.cumsum([len(c) for c in chains])[:-1] - 1, axis=0)
 
 
 def bounding_circle(shape: Shape) -> tuple[float, float, float]:
@@ -69,7 +77,7 @@ def bounding_circle(shape: Shape) -> tuple[float, float, float]:
     """
     if isinstance(shape, Circle):
         return shape.lat_deg, shape.lng_deg, shape.radius_m
-    lat, lng, radius_m = _circle_round(edges_of(shape))
+    lat, lng, radius_m = _circle_round(joined(chains_of(shape)))
     more = shape.buffer_m if isinstance(shape, Corridor) else 0.0
     return lat, lng, math.ceil((radius_m + more) * 1000.0) / 1000.0
 

@@ -52,14 +52,21 @@ def find(table: IntArray, key: int) -> int:
     return at
 
 
+@kernel
 def new_table(tiles: int) -> IntArray:
     """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and tile number, at least half free."""
-    return np.full(2 << max(4, int(2 * tiles - 1).bit_length()), FREE, np.int64)
+    size = 32
+    while size < 4 * tiles:
+        size *= 2
+    return np.full(size, FREE, np.int64)
 
 
 @kernel
-def add_all(table: IntArray, tile_keys: IntArray, count: int) -> None:
-    """Put the first `count` tiles into an empty table, numbered in order."""
-    for n in range(count):
-        at = find(table, tile_keys[n])
-        table[at], table[at + 1] = tile_keys[n], n
+def rehashed(table: IntArray, tiles: int) -> IntArray:
+    """A copy of the table with room for `tiles` tiles in all."""
+    out = new_table(tiles)
+    for k in range(0, table.shape[0], 2):
+        if table[k] != FREE:
+            at = find(out, table[k])
+            out[at], out[at + 1] = table[k], table[k + 1]
+    return out

@@ -1,4 +1,4 @@
-"""What a cell's record rests on: its box holds all of its points, and kernels are stamped with all sources."""
+"""What answers rest on: the margins of entries, the layout of records, and kernels stamped with all sources."""
 
 from __future__ import annotations
 
@@ -6,28 +6,129 @@ import numpy as np
 import pytest
 
 import geo.kernel
-from geo.cell import cells_of
-from geo.face import lattice
+from geo.arrays import FloatArray, IntArray
+from geo.columns import columns_of
+from geo.entry import JOIN_MAX, SCALE, in_entry
+from geo.face import CORNER, from_plane, lattice
+from geo.geodesic import direct, inverse
+from geo.index import FenceIndex
 from geo.lookup import match
-from geo.record import LAT_MAX, _cell_box
-from tests.geo.twin import sphere_points
+from geo.paint import paint
+from geo.pieces import BEND_MAX, SAGITTA_MAX, pieces_of
+from geo.raster import MARGIN
+from geo.record import LINE, STEP, entry_size
+from geo.shape import Circle, Shape
+from geo.tiles import TILE_CELLS
+from geo.trig import lat_lng, unit_vector
+from geo.window import in_lattice, window_of
+from tests.geo.twin import WGS84, sphere_points, star
 
 
-@pytest.mark.parametrize("resolution", [3, 4, 5, 7, 10, 12])
-def test_the_box_of_a_cell_holds_every_point_that_falls_into_it(resolution: int) -> None:
+def test_no_edge_is_further_from_its_border_than_the_hexagon_it_is_clipped_to_is_from_the_cell() -> None:
+    assert JOIN_MAX + max(BEND_MAX, SAGITTA_MAX) + 4.0 / SCALE < 0.95 * MARGIN
+
+
+def test_the_way_along_the_ground_ends_where_proj_says() -> None:
+    rng = np.random.default_rng(1)
+    lat, lng = sphere_points(rng, 500)
+    azimuth, length_m = rng.uniform(-180.0, 180.0, 500), 10.0 ** rng.uniform(-2.0, 6.69, 500)
+    there = WGS84.fwd(lng, lat, azimuth, length_m)
+    for k in range(500):
+        to_lat, to_lng = direct(lat[k], lng[k], azimuth[k], length_m[k])
+        assert inverse(to_lat, to_lng, there[1][k], there[0][k]) < 1e-3
+
+
+@pytest.mark.parametrize("resolution", [3, 5, 8, 12])
+def test_the_border_is_within_the_bend_of_its_pieces(resolution: int) -> None:
+    """Sampled on true borders: long edges and rims, in the middle of faces and at their corners."""
     rng = np.random.default_rng(resolution)
-    lat, lng = sphere_points(rng, 20_000)
-    boxes, inside = 0, 0
-    for (face, i, j), y, x in zip(cells_of(lat, lng, resolution).tolist(), lat, lng, strict=True):
-        box = np.empty(4)
-        _cell_box(lattice(resolution), face, i, j, box)
-        if np.isnan(box[0]):
-            assert abs(y) > LAT_MAX - 2.0 or abs(x) > 175.0
+    for face in (0, 7, 19):
+        for share in (0.0, 0.6, 0.98):
+            lat, lng = lat_lng(*from_plane(face, share * CORNER, 0.003))
+            size_m = 40.0 * 4e6 / np.sqrt(7.0) ** resolution / 20.0
+            if abs(lat) + size_m / 60_000.0 > 89.0 or abs(lng) + size_m / 1_000.0 > 179.0:
+                continue
+            shapes: list[Shape] = [star(rng, lat, lng, size_m, 5), Circle(lat, lng, size_m)]
+            columns = columns_of(shapes)
+            for f in range(2):
+                w = window_of(columns, f, face, lattice(resolution))
+                ends, bends, count = pieces_of(columns, f, w)
+                assert count > 0
+                for x, y in _on_border(shapes[f], rng):
+                    px, py = in_lattice(w, *unit_vector(y, x))
+                    gap = _gap(ends[:count], px, py) - bends[:count]
+                    inside = w.inland or np.hypot(px, py) * w.unit < 0.5 * CORNER
+                    assert gap.min() < 1e-6 or not inside
+
+
+def _on_border(shape: Shape, rng: np.random.Generator) -> list[tuple[float, float]]:
+    if isinstance(shape, Circle):
+        turn = rng.uniform(0.0, 360.0, 60)
+        full = np.full(60, shape.lng_deg), np.full(60, shape.lat_deg)
+        lng, lat, _ = WGS84.fwd(*full, turn, np.full(60, shape.radius_m))
+        return list(zip(lng.tolist(), lat.tolist(), strict=True))
+    ring = shape.polygons[0][0]  # type: ignore[union-attr]
+    a, b = ring[:-1], ring[1:]
+    points = (a + rng.random((12, 1, 1)) * (b - a)).reshape(-1, 2)
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _gap(ends: FloatArray, x: float, y: float) -> FloatArray:
+    """How far a point is from each piece."""
+    a, d = ends[:, :2], ends[:, 2:] - ends[:, :2]
+    off = np.array([x, y]) - a
+    t = np.clip((off * d).sum(axis=1) / np.maximum((d * d).sum(axis=1), 1e-300), 0.0, 1.0)
+    return np.asarray(np.hypot(*(off - t[:, None] * d).T))
+
+
+def test_records_hold_what_was_painted_and_lie_in_as_few_lines_as_they_can() -> None:
+    rng = np.random.default_rng(3)
+    shapes: list[Shape] = [star(rng, 35.69 + k * 2e-4, 139.7, 90.0 + 9.0 * k, 9) for k in range(40)]
+    index = FenceIndex.build(shapes)
+    cells, columns = index._version.cells, index._version.columns
+    painted = paint(columns, np.arange(40, dtype=np.int32), np.zeros(40, np.int8), lattice(12).reshape(1, 4))
+    assert len(painted.tile_keys) == cells.written.tiles
+    seen = 0
+    for s in range(cells.written.tiles * TILE_CELLS):
+        a, b = painted.starts[s : s + 2]
+        slot = int(cells.slots[s])
+        assert (a == b) == (slot == 0)
+        if slot == 0:
             continue
-        boxes += 1
-        inside += bool(box[0] < y < box[1] and box[2] < x < box[3])
-    assert inside == boxes
-    assert boxes > 15_000
+        start, more = (slot >> 3) * STEP, slot & 7
+        whole, border, end = _read(cells.arena, start)
+        is_whole = painted.entry[a:b] < 0
+        assert whole == painted.fence[a:b][is_whole].tolist()
+        assert border == painted.fence[a:b][~is_whole].tolist()
+        assert cells.arena.ctypes.data % 64 == 0
+        assert more == min(7, (end - 1) // LINE - start // LINE) == (end - start - 1) // LINE
+        seen += 1
+    assert seen > 1_000
+
+
+def _read(arena: IntArray, start: int) -> tuple[list[int], list[int], int]:
+    """(whole fences, border fences, the word after) of the record."""
+    at = start + 2 + int(arena[start])
+    whole, border = arena[start + 2 : at].tolist(), []
+    for _ in range(arena[start + 1]):
+        border.append(int(arena[at]))
+        at += entry_size(arena, at)
+    return whole, border, at
+
+
+def test_few_points_have_to_ask_the_fence_itself() -> None:
+    """Else answers would still be right, but slow."""
+    rng = np.random.default_rng(4)
+    shapes: list[Shape] = [star(rng, 35.69, 139.7, 400.0, 40), Circle(35.69, 139.7, 300.0)]
+    columns = columns_of(shapes)
+    painted = paint(columns, np.arange(2, dtype=np.int32), np.zeros(2, np.int8), lattice(12).reshape(1, 4))
+    halves, asked, of = painted.words.view(np.int16), 0, 0
+    for at in painted.entry[painted.entry >= 0].tolist():
+        for x, y in rng.uniform(-0.4, 0.4, (20, 2)) * SCALE:
+            asked += in_entry(halves, 2 * at + 4, int(painted.words[at + 1]), x, y)[1]
+            of += 1
+    assert of > 5_000
+    assert asked < 0.03 * of
 
 
 def test_a_cached_kernel_is_stale_when_any_source_changed() -> None:
