@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from engine.delivery import Outbox, Start
     from engine.ports import Channel, Delivery
 
-Verdict = Literal["ok", "quiet_hours", "withdrawn"]
+Verdict = Literal["ok", "quiet_hours", "withdrawn", "cancelled"]
 
 #: The timer looks again at least so often, since the wall clock may be set.
 _LONGEST_WAIT_S = 60.0
-_HELD_BACK: dict[Verdict, Seen] = {"quiet_hours": Seen.QUIET, "withdrawn": Seen.WITHDRAWN}
+#: What was cancelled while its attempt was due ends as that, whatever holds it back.
+_HELD_BACK: dict[Verdict, Seen] = {
+    "quiet_hours": Seen.QUIET,
+    "withdrawn": Seen.WITHDRAWN,
+    "cancelled": Seen.WITHDRAWN,
+}
 
 
 class DeliveryMetrics(Protocol):
@@ -47,10 +52,10 @@ class Dispatcher:
     """Makes the attempts that the outbox asks for. Lives on one event loop; no method may be called from elsewhere.
 
     `recheck` is asked before each attempt. `ended` gets each end, to be journaled; it must not block. `before_attempt`
-    is awaited before each attempt of an `at_most_once` delivery and returns when that is durable; if it raises
-    `StoreError`, the attempt is not made and comes again after a pause. `broke` is told what a channel or a callback
-    raised: a mistake of ours, whose attempt counts as of unknown outcome. `others` serves all names that `channels`
-    lacks.
+    is awaited before each attempt of an `at_most_once` delivery and returns when that is durable. If either of the two
+    raises `StoreError`, the attempt is not made and comes again after a pause. `broke` is told what a channel or a
+    callback raised: a mistake of ours, whose attempt counts as of unknown outcome. `others` serves all names that
+    `channels` lacks.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class Dispatcher:
         outbox: Outbox,
         channels: Mapping[str, Channel],
         *,
-        recheck: Callable[[Delivery], Verdict],
+        recheck: Callable[[Delivery], Verdict | Awaitable[Verdict]],
         ended: Callable[[Delivery, Ending], None],
         before_attempt: Callable[[Delivery, int], Awaitable[None]],
         clock: Clock,
@@ -86,6 +91,10 @@ class Dispatcher:
     def paused(self) -> bool:
         """Whether no new attempt may start."""
         return self._paused
+
+    def holds(self, key: str) -> bool:
+        """Whether a delivery has not ended here, such as one whose attempt is under way."""
+        return key in self._outbox
 
     def add(self, *deliveries: Delivery) -> None:
         """Take in deliveries that were committed, and start what may start."""
@@ -118,6 +127,18 @@ class Dispatcher:
         for over in self._outbox.cancel(keys, now_ms, why):
             self._count(over)
         self._recorded.update(key for key in keys if key in self._outbox)
+        self._pump()
+
+    def give_up(self, *keys: str, why: str = "") -> None:
+        """Cancel deliveries; each is told to `ended`, an attempt that is under way when it has landed."""
+        for over in self._outbox.cancel(keys, self._clock.now_ms(), why):
+            self._finish(over)
+        self._pump()
+
+    def release(self, *keys: str) -> None:
+        """Let deliveries go to another process: nothing is told, but of attempts under way what they come to."""
+        self._outbox.cancel(keys, self._clock.now_ms(), "another process goes on with it")
+        self._tell(self._outbox.counts())
         self._pump()
 
     async def reload(
@@ -179,13 +200,16 @@ class Dispatcher:
         delivery = start.delivery
         verdict: Verdict = "ok"
         attempt: Attempt | None = None
-        if delivery.at_most_once:
-            try:
+        try:
+            if delivery.at_most_once:
                 await self._before_attempt(delivery, start.number)
-            except StoreError as error:
-                attempt = Attempt(AttemptResult.RETRY, f"not made: {error}")
-        if attempt is None:
-            verdict = "withdrawn" if self._outbox.is_cancelled(delivery.key) else self._recheck(delivery)
+            verdict = await self._verdict(delivery)
+        except StoreError as error:
+            attempt = Attempt(AttemptResult.RETRY, f"not made: {error}")
+        if verdict == "cancelled":
+            self._outbox.cancel(
+                (delivery.key,), self._clock.now_ms(), "its rule no longer runs, or its user was erased"
+            )
         if verdict != "ok":
             over = self._outbox.hold_back(delivery.key, _HELD_BACK[verdict], self._clock.now_ms())
         else:
@@ -193,6 +217,16 @@ class Dispatcher:
             over = self._outbox.result(delivery.key, attempt, self._clock.now_ms())
         if over is not None:
             self._finish(over)
+
+    async def _verdict(self, delivery: Delivery) -> Verdict:
+        """Whether the attempt may be made, as of now."""
+        if self._outbox.is_cancelled(delivery.key):
+            return "withdrawn"
+        verdict = self._recheck(delivery)
+        if isinstance(verdict, str):
+            return verdict
+        found = await verdict
+        return "withdrawn" if self._outbox.is_cancelled(delivery.key) else found
 
     async def _try(self, start: Start) -> Attempt:
         delivery = start.delivery

@@ -48,7 +48,7 @@ class Admin:
 
     async def get_user(self, request: web.Request) -> web.Response:
         """What is known of a user, in the shape in which it is written."""
-        found = self._intake.user(path_id(request))
+        found = await self._intake.user(path_id(request))
         if found is None:
             raise RefusedRequest(404, "nothing was written about this user")
         return answer(
@@ -85,7 +85,7 @@ class Admin:
 
     async def present(self, request: web.Request) -> web.Response:
         """Who is at a place."""
-        found = self._intake.present(path_id(request))
+        found = await self._intake.present(path_id(request))
         if found is None:
             raise RefusedRequest(404, "there is no such place")
         return answer(found)

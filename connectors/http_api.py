@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
@@ -75,10 +75,9 @@ def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Cl
 
 
 class HttpServer:
-    """The interface, listening."""
+    """An application such as `make_app` gives, listening."""
 
-    def __init__(self, intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock) -> None:
-        app = make_app(intake, settings, metrics, clock)
+    def __init__(self, app: web.Application) -> None:
         self._runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_S)
         self._port = 0
 
@@ -169,10 +168,18 @@ def _not_now(error: NotNowError) -> RefusedRequest:
     return come_again(429, "too much is waiting already", error.retry_after_s)
 
 
+class Ready(Protocol):
+    """What is asked of whoever is watched."""
+
+    @property
+    def ready(self) -> bool:
+        """True while pings are taken, or whatever else is the process's work."""
+
+
 class Open:
     """The handlers that ask for no key: what watches the process."""
 
-    def __init__(self, intake: Intake, metrics: Metrics) -> None:
+    def __init__(self, intake: Ready, metrics: Metrics) -> None:
         self._intake = intake
         self._metrics = metrics
 
@@ -187,10 +194,10 @@ class Open:
         return answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Pings are taken: 200; else 503."""
+        """The process does its work, such as taking pings: 200; else 503."""
         if self._intake.ready:
             return answer({"status": "ready"})
-        raise come_again(503, "pings are not taken just now", 1)
+        raise come_again(503, "not just now, the log says what is waited for", 1)
 
 
 class ServerLog:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from connectors.http_answers import answer, come_again
+from connectors.http_answers import RefusedRequest, answer, come_again
 from connectors.http_body import is_ndjson, read_body
 from connectors.http_query import degrees, number, wait_asked
 from connectors.intake import LocatedAnswer, NotNowError
@@ -48,6 +48,10 @@ class Ingest:
     async def pings(self, request: web.Request) -> web.Response:
         """Take pings and sightings: 202, or 422 when all of them are bad."""
         wait = wait_asked(request)
+        if wait and not self._settings.waits:
+            raise RefusedRequest(
+                400, "`wait` is not served by a gateway: it does not know what is decided, leave it out"
+            )
         ndjson = is_ndjson(request)
         settings = self._settings
         with self._load.open() as held:

@@ -21,7 +21,7 @@ class HttpSettings:
     """What the HTTP interface allows. `ingest` and `admin` are keys; `keep_events_ms` is how old an event may be.
 
     A body must arrive within `body_within_s` seconds; a connection may be idle for `idle_s`. Bodies of at most
-    `bodies_max_bytes` together are in memory at any time.
+    `bodies_max_bytes` together are in memory at any time. Without `waits`, `?wait` is refused: nothing is decided here.
     """
 
     ingest: tuple[str, ...] = field(default=(), repr=False)
@@ -31,6 +31,7 @@ class HttpSettings:
     body_within_s: float = 30.0
     idle_s: float = 75.0
     bodies_max_bytes: int = 256 << 20
+    waits: bool = True
 
     @classmethod
     def of(cls, settings: Settings) -> HttpSettings:

@@ -62,7 +62,7 @@ class Intake(Protocol):
     async def erase(self, user: str) -> None:
         """Forget a user."""
 
-    def user(self, user: str) -> User | None:
+    async def user(self, user: str) -> User | None:
         """What is known of a user, None when nobody wrote anything about them."""
 
     async def export(self, user: str) -> dict[str, Any] | None:
@@ -71,7 +71,7 @@ class Intake(Protocol):
     def near(self, lat_deg: float, lng_deg: float, limit: int) -> list[dict[str, Any]]:
         """The fences nearest to a point, as the circle round each."""
 
-    def present(self, place: str) -> list[dict[str, Any]] | None:
+    async def present(self, place: str) -> list[dict[str, Any]] | None:
         """Who is at a place; None when there is no such place."""
 
     async def decisions(self, query: DecisionQuery) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from connectors.clock import Clock
     from engine.ports import AttemptResult, DeliveryState
+    from engine.sense import Counted, Transition
     from engine.step import Effects
+    from rules.facts import Decision
     from rules.model import Rule
 
 __all__ = ["TABLE", "Metrics"]
@@ -58,6 +60,7 @@ class Metrics:
         self._requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._rejected = {what: self._children(f"nearcast_{what}_rejected_total") for what in ("pings", "events")}
         self._transitions = self._children("nearcast_transitions_total")
+        self._frames = self._children("nearcast_frames_total")
         self._decisions: dict[tuple[str, str, str], Counter] = {}
         self._all["nearcast_build_info"].labels(_program_version()).set(1)
         self._all["nearcast_config_last_reload_successful"].set(1)
@@ -115,16 +118,26 @@ class Metrics:
 
     def effects(self, effects: Effects) -> None:
         """What one committed step left behind."""
-        late = sum(int(counted.late.sum()) for counted in effects.counted)
+        self.happened(effects.counted, effects.transitions, effects.decisions)
+        for delivery in effects.deliveries:
+            self.begun(delivery.channel)
+        self.resent(len(effects.resent))
+
+    def happened(
+        self, counted: Iterable[Counted], transitions: Iterable[Transition], decisions: Iterable[Decision]
+    ) -> None:
+        """What was folded, and what came of it."""
+        late = sum(int(one.late.sum()) for one in counted)
         if late:
             self._all["nearcast_pings_late_total"].inc(late)
-        for transition in effects.transitions:
+        for transition in transitions:
             self._transitions[(transition.kind.value,)].inc()
-        for decision in effects.decisions:
+        for decision in decisions:
             self.decision(decision.rule, decision.outcome.value, decision.reason.value)
-        for delivery in effects.deliveries:
-            self._all["nearcast_deliveries_begun_total"].labels(delivery.channel).inc()
-        self.resent(len(effects.resent))
+
+    def begun(self, channel: str) -> None:
+        """A message is to be handed over."""
+        self._all["nearcast_deliveries_begun_total"].labels(channel).inc()
 
     def decision(self, rule: str, outcome: str, reason: str) -> None:
         """A rule decided."""
@@ -150,6 +163,23 @@ class Metrics:
     def checkpointed(self, at_ms: int) -> None:
         """A checkpoint was kept."""
         self._all["nearcast_checkpoint_timestamp_seconds"].set(at_ms / 1000)
+
+    # -- a cluster's parts -----------------------------------------------------------------------------------------
+
+    def frames(self, result: str, n: int) -> None:
+        """A worker did something with records; `result` is one of `FRAMES`."""
+        if n:
+            self._frames[(result,)].inc(n)
+
+    def shards(self, *, held: int, waiting: int, lag: int) -> None:
+        """So many shards or partitions are held here, so many of them wait, so many records are not worked yet."""
+        self._all["nearcast_shards"].set(held)
+        self._all["nearcast_shards_waiting"].set(waiting)
+        self._all["nearcast_lag_records"].set(lag)
+
+    def clock_skew(self, ahead_ms: float) -> None:
+        """This machine's clock is so far ahead of the broker's."""
+        self._all["nearcast_clock_skew_seconds"].set(ahead_ms / 1000)
 
     # -- the site --------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ ROUTES: Final = (
 CODES: Final = tuple(map(str, (200, 202, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503)))
 _TRANSITIONS: Final = (Kind.ENTERED, Kind.DWELLED, Kind.EXITED, Kind.CROSSED)
 _OUTCOMES: Final = tuple(state for state in DeliveryState if state is not DeliveryState.PENDING)
+#: What a worker does with a record: it is folded, was folded before, is read again since it was not brought, was put
+#: aside since it cannot be folded, or is gone from the topic.
+FRAMES: Final = ("folded", "skipped", "refolded", "dead", "gone")
 RULE_STATES: Final = ("draft", "test", "live", "paused")
 
 
@@ -94,6 +97,11 @@ TABLE: Final = (
     _seconds("nearcast_commit_seconds", "One commit of the store."),
     _seconds("nearcast_delivery_seconds", "From a decision to the end of its delivery, waits included.", channel=()),
     _counter("nearcast_commit_failures_total", "Commits that failed. What waited for them was answered 503."),
+    _counter("nearcast_frames_total", "Records of the pings' topic, by what a worker did with them.", result=FRAMES),
+    _gauge("nearcast_shards", "Shards that a worker folds, or partitions whose messages a dispatcher delivers."),
+    _gauge("nearcast_shards_waiting", "Those of them that wait: for Redis, for the broker, or to be loaded."),
+    _gauge("nearcast_lag_records", "Records that a worker or dispatcher has not worked yet."),
+    _gauge("nearcast_clock_skew_seconds", "How far this machine's clock is ahead of the broker's."),
     _gauge("nearcast_devices", "Devices known."),
     _gauge("nearcast_fences", "Fences in force."),
     _gauge("nearcast_rules", "Rules in force.", state=RULE_STATES),

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from connectors.store_errors import RESTORE
-from engine.ids import instant
-from engine.outward import message_of
+from engine.outward import delivery_line, message_of
 from engine.ports import Delivery, DeliveryState, StoredFrame, StoreError
 
 if TYPE_CHECKING:
@@ -91,13 +90,13 @@ def deliveries(connection: sqlite3.Connection, *, outcome: str | None, limit: in
     rows = connection.execute(
         f"SELECT {_DELIVERY} FROM deliveries {where} ORDER BY created_ms DESC, rowid DESC LIMIT ?", (*values, limit)
     )
-    return [_delivery_line(_delivery(row)) for row in rows]
+    return [delivery_line(_delivery(row)) for row in rows]
 
 
 def deliveries_of(connection: sqlite3.Connection, user: str) -> list[dict[str, Any]]:
     """Lines of all kept deliveries of a user, each with what was handed over, oldest first."""
     rows = connection.execute(f"SELECT {_DELIVERY} FROM deliveries WHERE user = ? ORDER BY created_ms, rowid", (user,))
-    return [{**_delivery_line(_delivery(row)), "message": orjson.loads(row[5])} for row in rows]
+    return [{**delivery_line(_delivery(row)), "message": orjson.loads(row[5])} for row in rows]
 
 
 def delivery(connection: sqlite3.Connection, key: str) -> Delivery | None:
@@ -139,19 +138,3 @@ def _delivery(row: tuple[Any, ...]) -> Delivery:
         ended_ms=row[16],
         detail=row[17],
     )
-
-
-def _delivery_line(found: Delivery) -> dict[str, Any]:
-    return {
-        "key": found.key,
-        "decision": found.decision,
-        "rule": found.rule,
-        "user": found.user,
-        "channel": found.channel,
-        "outcome": found.state.value,
-        "created": instant(found.created_ms),
-        "expires": instant(found.expires_ms),
-        "ended": None if found.ended_ms is None else instant(found.ended_ms),
-        "attempts": found.attempts,
-        "detail": found.detail,
-    }

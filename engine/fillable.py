@@ -43,7 +43,9 @@ class Fillable(Text):
 
 
 def fault_of(kind: str, text: str) -> tuple[str, str] | None:
-    """What is wrong with a filled-in text of a kind (`key secret url path`), and how to mend it. Never shows it.
+    """What is wrong with a filled-in text of a kind (`key secret url path broker redis`), and how to mend it.
+
+    It is never shown.
 
     >>> fault_of("secret", "whsec_c2VjcmV0"), fault_of("key", "a b")
     (None, ('holds a space or a character that no header may hold', 'use letters and digits'))
@@ -58,15 +60,21 @@ def fault_of(kind: str, text: str) -> tuple[str, str] | None:
                 raise Base64Error
         except (Base64Error, ValueError):
             return "needs a secret in base64", "write `whsec_` and what `openssl rand -base64 32` prints"
-    if kind == "url":
-        try:
-            parts = urlsplit(text)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            good = False
-        if not good or re.search(r"\s", text):
-            return "needs an address such as `https://example.com/push`", "begin it with `https://` or `http://`"
+    if kind == "url" and not _is_address(text, ("http", "https")):
+        return "needs an address such as `https://example.com/push`", "begin it with `https://` or `http://`"
+    if kind == "redis" and not _is_address(text, ("redis", "rediss", "redis+cluster", "rediss+cluster")):
+        return "needs an address such as `redis://127.0.0.1:6379/0`", "begin it with `redis://` or `rediss://`"
+    if kind == "broker" and not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", text):
+        return "needs a broker such as `kafka-1:9092`", "write host, `:` and port"
     return None
+
+
+def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", text)
+    except ValueError:
+        return False
 
 
 def hidden(text: str) -> str:

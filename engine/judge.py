@@ -94,7 +94,7 @@ class Judge:
         """Judge a timer's instant, for each user it concerns: those inside, or everybody."""
         concerned = {name: (device, place) for name, device, place in rang.inside}
         if rang.everybody:
-            concerned = dict.fromkeys(self.people.users, (None, None)) | concerned
+            concerned = dict.fromkeys(self.people.everybody(), (None, None)) | concerned
         for name, (device, place) in sorted(concerned.items(), key=lambda item: item[0]):
             occasion = Occasion(
                 Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, device, place,
@@ -133,6 +133,8 @@ class Judge:
     ) -> None:  # fmt: skip
         user = self.people.user(occasion.user)
         decision = decide(rule, trigger, occasion, user, now_ms, self.site.rules, self.site.places)
+        if decision.key in self.people.decided:
+            return  # the first outcome stands
         judged.decisions.append(decision)
         judged.requests.append(request)
         if decision.outcome is not Outcome.SEND:

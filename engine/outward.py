@@ -13,6 +13,7 @@ import orjson
 from engine.ids import instant
 
 if TYPE_CHECKING:
+    from engine.ports import Delivery
     from engine.sense import Transition
     from rules.facts import Decision, Message, Occasion
 
@@ -84,6 +85,23 @@ def delivery_body(key: str, decision: Decision, message: Message) -> bytes:
             },
         }
     )
+
+
+def delivery_line(found: Delivery) -> dict[str, Any]:
+    """A delivery as the API lists it."""
+    return {
+        "key": found.key,
+        "decision": found.decision,
+        "rule": found.rule,
+        "user": found.user,
+        "channel": found.channel,
+        "outcome": found.state.value,
+        "created": instant(found.created_ms),
+        "expires": instant(found.expires_ms),
+        "ended": None if found.ended_ms is None else instant(found.ended_ms),
+        "attempts": found.attempts,
+        "detail": found.detail,
+    }
 
 
 def message_of(body: bytes) -> dict[str, Any]:

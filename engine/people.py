@@ -41,7 +41,8 @@ class People:
     """All users. `open` are the decisions whose limits are reserved and not yet committed or released.
 
     `keep_ms` is how long events and visits are kept, `sends_ms` how long a reservation may count. `assumed` are the
-    purposes whose missing consent is taken as given: for trying rules on recordings, never live.
+    purposes whose missing consent is taken as given: for trying rules on recordings, never live. `decided` are keys of
+    decisions that somebody else made already: where all of them are made here, there are none.
     """
 
     keep_ms: int = 365 * _DAY_MS
@@ -50,6 +51,7 @@ class People:
     event_ids: dict[str, dict[str, int]] = field(default_factory=dict)
     open: dict[str, Open] = field(default_factory=dict)
     assumed: frozenset[str] = frozenset()
+    decided: frozenset[str] = frozenset()
 
     def user(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be."""
@@ -57,6 +59,10 @@ class People:
         if found is None:
             found = self.users[name] = User(name, consent=dict.fromkeys(self.assumed, True))
         return found
+
+    def everybody(self) -> Iterable[str]:
+        """Whom a timer concerns that looks at no place."""
+        return self.users
 
     # -- what is known ---------------------------------------------------------------------------------------------
 

@@ -201,6 +201,8 @@ def _times(rows: Rows) -> bool:
 def _time_ms(value: float | str) -> int | None:
     if isinstance(value, str):
         return instant_ms(value)
+    if isinstance(value, int):
+        return value  # one too large for a float is no float
     return number_ms(value) if isfinite(value) else None
 
 

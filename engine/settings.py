@@ -58,6 +58,27 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The scaled-out form. `name` begins the names of all topics and of all keys in Redis.
+
+    `partitions` and `replicas` are those of topics that are made. A frame is closed after `linger_ms` or when it holds
+    `frame_bytes`; a gateway holds `buffer_bytes` that the broker has not acknowledged. A worker that was not heard of
+    for `session_ms` loses its shards; one that makes no progress for `stuck_ms` ends itself.
+    """
+
+    name: str = "nearcast"
+    brokers: tuple[str, ...] = ("127.0.0.1:9092",)
+    redis: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    partitions: int = 12
+    replicas: int = 3
+    linger_ms: int = 5
+    frame_bytes: int = 64 << 10
+    buffer_bytes: int = 64 << 20
+    session_ms: int = 10_000
+    stuck_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSettings:
     """A channel that posts, signed with each of `secrets` (Standard Webhooks)."""
 
@@ -115,4 +136,5 @@ class Settings:
     max_rules: int = 200
     test_users: frozenset[str] = frozenset()
     log_level: LogLevel = LogLevel.INFO
+    cluster: ClusterSettings = ClusterSettings()
     variables: tuple[Variable, ...] = field(default=(), compare=False, repr=False)

@@ -14,6 +14,7 @@ from engine.listen import is_loopback
 from engine.settings import (
     SETTINGS_FILE,
     ChannelSettings,
+    ClusterSettings,
     ConsoleSettings,
     FileSettings,
     Keep,
@@ -72,6 +73,7 @@ def _settings(record: Record) -> Settings:
         max_rules=record.get("metrics", 200),
         test_users=frozenset(record.get("test_users", ())),
         log_level=LogLevel(record.get("logs", "info")),
+        cluster=record.get("cluster", ClusterSettings()),
     )
 
 
@@ -116,8 +118,16 @@ def resolve_env(
     )
     channels = {name: filler.channel(channel) for name, channel in settings.channels.items()}
     store = filler.fill("store", "path", settings.store)
+    cluster = replace(
+        settings.cluster,
+        brokers=tuple(
+            filler.fill(f"cluster.brokers[{n}]", "broker", text) for n, text in enumerate(settings.cluster.brokers)
+        ),
+        redis=filler.fill("cluster.redis", "redis", settings.cluster.redis),
+    )
     filler.check_apart(keys)
-    return replace(settings, keys=keys, channels=channels, store=store, variables=()), sorted(filler.mistakes)
+    filled = replace(settings, keys=keys, channels=channels, store=store, cluster=cluster, variables=())
+    return filled, sorted(filler.mistakes)
 
 
 class _Filler:

@@ -13,6 +13,7 @@ from engine.fillable import Fillable
 from engine.listen import parse_listen
 from engine.settings import (
     ChannelSettings,
+    ClusterSettings,
     ConsoleSettings,
     FileSettings,
     Keep,
@@ -21,6 +22,7 @@ from engine.settings import (
     PingLimits,
     WebhookSettings,
 )
+from engine.settings_cluster import CLUSTER
 from rules.scalars import Duration, Quantity, Text, Whole, Word, Zone, size
 from rules.shapes import Desk, Fields, Key, Listing, Record, Shape, Table
 
@@ -230,6 +232,7 @@ KEYS: Final[dict[str, Key]] = {
     "test_users": Key(
         OrNothing(Listing(Text(most=256), least=0), []), "who may get the messages of rules in `state: test`"
     ),
+    "cluster": Key(OrNothing(CLUSTER, ClusterSettings()), "the scaled-out form: Kafka, Redis, gateways, workers"),
     "logs": Key(
         OrNothing(
             Fields(

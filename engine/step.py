@@ -68,6 +68,19 @@ class Effects:
     edited: Edited | None = None
 
 
+@dataclass(slots=True)
+class Sensed:
+    """What the first stage found at one step. Whoever judges it has only to know the people that it concerns.
+
+    `counted` and `erased` are those of `Effects`.
+    """
+
+    now_ms: int
+    happenings: list[Happening] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    erased: dict[str, list[str]] = field(default_factory=dict)
+
+
 class Engine:
     """The state, and the one way in which it changes."""
 
@@ -87,16 +100,15 @@ class Engine:
 
     def step(self, inputs: Sequence[Input], now_ms: int) -> Effects:
         """Fire what is due by `now_ms`, then work the inputs in order."""
-        effects = Effects()
+        return judge(self.sensed(inputs, now_ms), self._judge)
+
+    def sensed(self, inputs: Sequence[Input], now_ms: int) -> Sensed:
+        """The first stage alone: what happened. It needs no people, and changes none."""
+        found = Sensed(now_ms)
         self.now_ms = now_ms
-        happenings = self._fire(now_ms)
-        happenings += [self._sense(item, now_ms, effects) for item in inputs]
-        judged = Judged()
-        for happening in happenings:
-            self._decide(happening, now_ms, judged, effects)
-        effects.decisions, effects.requests = judged.decisions, judged.requests
-        effects.deliveries, effects.endings = judged.deliveries, judged.endings
-        return effects
+        found.happenings = self._fire(now_ms)
+        found.happenings += [self._sense(item, now_ms, found) for item in inputs]
+        return found
 
     def next_due_ms(self) -> int | None:
         """When the next timer may be due, by the machine's clock; None when none runs."""
@@ -119,12 +131,12 @@ class Engine:
         happenings.append(Told(self.sense.fire(now_ms, now_ms)))
         return happenings
 
-    def _sense(self, item: Input, now_ms: int, effects: Effects) -> Happening:
+    def _sense(self, item: Input, now_ms: int, found: Sensed) -> Happening:
         match item:
             case Located():
-                first = sum(len(c.accepted) for c in effects.counted)
+                first = sum(len(c.accepted) for c in found.counted)
                 told, counted = self.sense.located(item, now_ms, first)
-                effects.counted.append(counted)
+                found.counted.append(counted)
                 return Told(told)
             case Edited():
                 site = self._compiled(item)
@@ -133,7 +145,7 @@ class Engine:
                 self.timers.start(now_ms)
                 return NewSite(site, item, told)
             case Erased():
-                effects.erased[item.user] = self.sense.forget(item.user)
+                found.erased[item.user] = self.sense.forget(item.user)
                 return item
             case Happened() | UserChanged() | Ended() | Resent():
                 return item
@@ -146,31 +158,40 @@ class Engine:
             raise MistakesError(mistakes)
         return site
 
-    # -- the second stage ------------------------------------------------------------------------------------------
 
-    def _decide(self, happening: Happening, now_ms: int, judged: Judged, effects: Effects) -> None:
-        judge, people = self._judge, self.people
-        match happening:
-            case Told():
-                effects.transitions += [t for t in happening.items if isinstance(t, Transition)]
-                judge.told(happening.items, judged)
-            case Rang():
-                judge.rang(happening, now_ms, judged)
-            case NewSite():
-                judge.site = happening.site
-                people.keep_ms = happening.site.settings.keep.events_ms
-                effects.edited = happening.edited
-                judge.cancel_stopped(now_ms, judged)
-                self._decide(Told(happening.items), now_ms, judged, effects)
-            case Happened():
-                effects.fresh.append(judge.happened(happening, now_ms, judged))
-            case UserChanged():
-                people.change(happening)
-            case Ended():
-                judge.ended(happening, now_ms, judged)
-            case Resent():
-                if judge.runs(happening.rule):
-                    people.resent(happening, now_ms)
-                    effects.resent.append((happening.key, now_ms + happening.ttl_ms))
-            case Erased():
-                judge.erase(happening.user, now_ms, judged)
+def judge(sensed: Sensed, by: Judge) -> Effects:
+    """The second stage: decide all that happened, in order. `by` has the people and the site in force before."""
+    effects, judged = Effects(counted=sensed.counted, erased=sensed.erased), Judged()
+    for happening in sensed.happenings:
+        _decide(happening, sensed.now_ms, by, judged, effects)
+    effects.decisions, effects.requests = judged.decisions, judged.requests
+    effects.deliveries, effects.endings = judged.deliveries, judged.endings
+    return effects
+
+
+def _decide(happening: Happening, now_ms: int, judge: Judge, judged: Judged, effects: Effects) -> None:
+    people = judge.people
+    match happening:
+        case Told():
+            effects.transitions += [t for t in happening.items if isinstance(t, Transition)]
+            judge.told(happening.items, judged)
+        case Rang():
+            judge.rang(happening, now_ms, judged)
+        case NewSite():
+            judge.site = happening.site
+            people.keep_ms = happening.site.settings.keep.events_ms
+            effects.edited = happening.edited
+            judge.cancel_stopped(now_ms, judged)
+            _decide(Told(happening.items), now_ms, judge, judged, effects)
+        case Happened():
+            effects.fresh.append(judge.happened(happening, now_ms, judged))
+        case UserChanged():
+            people.change(happening)
+        case Ended():
+            judge.ended(happening, now_ms, judged)
+        case Resent():
+            if judge.runs(happening.rule):
+                people.resent(happening, now_ms)
+                effects.resent.append((happening.key, now_ms + happening.ttl_ms))
+        case Erased():
+            judge.erase(happening.user, now_ms, judged)

@@ -122,10 +122,14 @@ class Resent(_Tagged, frozen=True, tag="resent"):
 
 
 class Edited(_Tagged, frozen=True, tag="edited"):
-    """A new version of the site comes into force. `files` maps each path in the site to its content."""
+    """A new version of the site comes into force. `files` maps each path in the site to its content.
+
+    Where versions are kept beside the journal, `files` is empty, and `seq` tells which of two is the newer one.
+    """
 
     version: str
     files: dict[str, bytes]
+    seq: int = 0
 
 
 class Erased(_Tagged, frozen=True, tag="erased"):

@@ -264,6 +264,66 @@ def backup(
     raise typer.Exit(back_up(site, file))
 
 
+Listen = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Listen here.")]
+
+
+@app.command()
+def gateway(site: Site, listen: Listen = None) -> None:
+    """The scaled-out form: take pings over HTTP and write them to Kafka. Any number behind a balancer.
+
+    Needs Kafka and Redis, named under `cluster` in nearcast.yaml. It keeps nothing itself.
+
+    Example: `nearcast gateway mysite --listen 0.0.0.0:8080`
+    """
+    from nearcast.cluster import RoleOptions
+    from nearcast.gateway import serve
+
+    raise typer.Exit(serve(site, RoleOptions(listen=listen)))
+
+
+@app.command()
+def worker(
+    site: Site,
+    listen: Listen = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A name of its own, so that a restart within the session moves no shard."),
+    ] = None,
+    create_topics: Annotated[
+        bool, typer.Option("--create-topics", help="Make the topics that are missing, and end.")
+    ] = False,
+) -> None:
+    """The scaled-out form: fold the pings of the shards that are given to it. Any number, up to the shards.
+
+    `--listen` (127.0.0.1:8081) serves metrics and health only.
+
+    Example: `nearcast worker mysite --create-topics`, then `nearcast worker mysite --instance worker-1`
+    """
+    from nearcast.cluster import RoleOptions
+    from nearcast.worker import create_topics as make
+    from nearcast.worker import work
+
+    if create_topics:
+        made = make(site)
+        typer.echo("\n".join(f"made {topic}" for topic in made) or "all topics are there", err=True)
+        raise typer.Exit
+    raise typer.Exit(work(site, RoleOptions(listen=listen, instance=instance)))
+
+
+@app.command()
+def dispatcher(site: Site, listen: Listen = None) -> None:
+    """The scaled-out form: hand the messages that workers decided on to their channels. Any number.
+
+    `--listen` (127.0.0.1:8082) serves metrics and health only.
+
+    Example: `nearcast dispatcher mysite`
+    """
+    from nearcast.cluster import RoleOptions
+    from nearcast.dispatcher import dispatch
+
+    raise typer.Exit(dispatch(site, RoleOptions(listen=listen)))
+
+
 @app.command()
 def crowd(
     site: Site,

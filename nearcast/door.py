@@ -64,7 +64,7 @@ class Door:
         await self._live.erase(user)
         self.after_erasure()
 
-    def user(self, user: str) -> User | None:
+    async def user(self, user: str) -> User | None:
         """What is known of a user, None when nothing is."""
         found = self._live.engine.people.users.get(user)
         return found if found is not None and found.known else None
@@ -109,7 +109,7 @@ class Door:
             self._nearby = Nearby(site)
         return self._nearby.nearest(lat_deg, lng_deg, limit)
 
-    def present(self, place: str) -> list[dict[str, Any]] | None:
+    async def present(self, place: str) -> list[dict[str, Any]] | None:
         """Who is at a place; None when there is no such place."""
         sense = self._live.engine.sense
         number = next((n for n, p in enumerate(sense.view.places) if p.id == place), None)

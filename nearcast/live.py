@@ -324,6 +324,11 @@ class Live:
 
     # -- edits -----------------------------------------------------------------------------------------------------
 
+    @property
+    def site(self) -> Site:
+        """The version of the site in force."""
+        return self.engine.site
+
     async def edit(self, site: Site) -> None:
         """Bring a compiled version of the site into force."""
         self.engine.prepare(site)

@@ -7,11 +7,12 @@ Must not know what an edit does to those present. Reading and compiling happen i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from connectors.intake import Unavailable
+from engine.ports import StoreError
 from engine.site import read_site
 from nearcast.fault import InputFaultError
 from nearcast.folder import read_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from connectors.metrics import Metrics
     from engine.site import Site
     from geo.mistake import Mistake
-    from nearcast.live import Live
+
 
 log = structlog.get_logger("nearcast.reload")
 
@@ -33,10 +34,23 @@ LOOK_S = 0.5
 MISTAKES_LOGGED = 20
 
 
+class Editable(Protocol):
+    """Whoever brings versions of the site into force."""
+
+    @property
+    def site(self) -> Site:
+        """The version in force."""
+
+    async def edit(self, site: Site) -> None:
+        """Bring a compiled version into force. Raises `Unavailable` or `StoreError` when that is not possible."""
+
+
 class Reloader:
     """Watches one folder. `applied` is called with each version that came into force, before new pings meet it."""
 
-    def __init__(self, path: Path, live: Live, metrics: Metrics, applied: Callable[[Site], Awaitable[None]]) -> None:
+    def __init__(
+        self, path: Path, live: Editable, metrics: Metrics, applied: Callable[[Site], Awaitable[None]]
+    ) -> None:
         self._path = path
         self._live = live
         self._metrics = metrics
@@ -70,14 +84,14 @@ class Reloader:
                 files = await asyncio.to_thread(read_folder, self._path)
             except InputFaultError as error:
                 return self._refused(str(error))
-            known = self._live.engine.site
+            known = self._live.site
             site, mistakes = await asyncio.to_thread(read_site, files, previous=known)
             if site is None:
                 return self.mistaken(mistakes)
             if site.version != known.version:
                 try:
                     await self._live.edit(site)
-                except Unavailable:
+                except (Unavailable, StoreError):
                     return self._refused("the store cannot commit just now, the files are looked at again once it can")
             await self._applied(site)
             self._metrics.reloaded(good=True)

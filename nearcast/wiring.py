@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from connectors.dispatch import Dispatcher
-from connectors.http_api import HttpServer
+from connectors.http_api import HttpServer, make_app
 from connectors.http_settings import HttpSettings
 from connectors.metrics import Metrics
 from connectors.store_sqlite import SqliteStore
@@ -221,7 +221,7 @@ async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surr
             f"`{host}` is open to other machines, which needs ingest and admin keys,"
             " write `keys: {ingest: [...], admin: [...]}` in nearcast.yaml"
         )
-    server = HttpServer(door, HttpSettings.of(settings), metrics, around.clock)
+    server = HttpServer(make_app(door, HttpSettings.of(settings), metrics, around.clock))
     try:
         await server.start(host, port)
     except OSError as error:

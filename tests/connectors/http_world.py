@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from connectors.clock import ShiftedClock
-from connectors.http_api import HttpServer, HttpSettings
+from connectors.http_api import HttpServer, HttpSettings, make_app
 from connectors.intake import LocatedAnswer
 from connectors.metrics import Metrics
 from engine.people import People
@@ -88,7 +88,7 @@ class MemoryIntake:
         self.erased.append(user)
         self.people.users.pop(user, None)
 
-    def user(self, user: str) -> User | None:
+    async def user(self, user: str) -> User | None:
         found = self.people.users.get(user)
         return found if found is not None and found.known else None
 
@@ -100,7 +100,7 @@ class MemoryIntake:
         by_distance = sorted(STATIONS, key=lambda s: (s[1] - lat_deg) ** 2 + (s[2] - lng_deg) ** 2)
         return [{"id": name, "lat": lat, "lng": lng} for name, lat, lng in by_distance[:limit]]
 
-    def present(self, place: str) -> list[dict[str, Any]] | None:
+    async def present(self, place: str) -> list[dict[str, Any]] | None:
         known = {name for name, _, _ in STATIONS}
         return [{"device": device} for device, _ in self.newest] if place in known else None
 
@@ -166,7 +166,7 @@ class Served:
 async def serving(settings: HttpSettings | None = None) -> AsyncIterator[Served]:
     """Serve for as long as the context lasts, on any free port."""
     intake, metrics = MemoryIntake(), Metrics()
-    server = HttpServer(intake, settings or HttpSettings(), metrics, ShiftedClock(T0))
+    server = HttpServer(make_app(intake, settings or HttpSettings(), metrics, ShiftedClock(T0)))
     await server.start("127.0.0.1", 0)
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:

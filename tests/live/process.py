@@ -106,6 +106,10 @@ class Process:
     async def start(self) -> dict[str, Any]:
         """Start, and wait until it takes pings; returns what it said then."""
         self.launch()
+        return await self.started()
+
+    async def started(self) -> dict[str, Any]:
+        """Wait until it takes pings, once it was launched."""
         ready = await until(self._ready_line, "the process says that it is ready", START_S)
         self.url = ready["listen"]
         return ready

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from tests.nearcast.command import Command
 
-COMMANDS = ("run", "demo", "check", "schema", "replay", "explain", "send", "backup", "crowd", "warm")
+COMMANDS = (
+    "run", "demo", "check", "schema", "replay", "explain", "send", "backup", "gateway", "worker", "dispatcher", "crowd",
+    "warm",
+)  # fmt: skip
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:

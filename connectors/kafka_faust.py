@@ -1,0 +1,109 @@
+"""Who folds which shard: a Faust app whose one agent brings records, shard by shard.
+
+Owns the app, and telling of shards that are given and taken. Faust is asked for membership, assignment and fetching
+alone: it keeps no tables, and what it drops is noticed by offsets and read again. Nothing may raise out of the agent:
+Faust would take the record as done. Faust is named here only.
+"""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+import faust
+
+from connectors.kafka_reader import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from engine.settings import ClusterSettings
+
+#: Faust's own default; a record waits here only until its shard takes it.
+_BUFFER: Final = 4_096
+_FETCH_BYTES: Final = 8 << 20
+
+
+class Membership:
+    """This process as a member of the group that folds a topic.
+
+    `given` and `taken` are told the shards, `bring` gets each record with its shard; it may wait, and must not raise.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterSettings,
+        topic: str,
+        *,
+        group: str,
+        instance: str | None,
+        given: Callable[[set[int]], Awaitable[None]],
+        taken: Callable[[set[int]], Awaitable[None]],
+        bring: Callable[[int, Record], Awaitable[None]],
+    ) -> None:
+        self._topic = topic
+        self._folder = TemporaryDirectory(prefix="nearcast-")  # Faust wants one, and writes nothing into it
+        self.app = faust.App(
+            group,
+            broker=";".join(f"kafka://{broker}" for broker in cluster.brokers),
+            store="memory://",
+            datadir=self._folder.name,
+            autodiscover=False,
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            broker_session_timeout=cluster.session_ms / 1000,
+            broker_heartbeat_interval=max(1.0, cluster.session_ms / 5_000),
+            broker_request_timeout=max(40.0, cluster.session_ms / 1000 + 1),
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=_FETCH_BYTES,
+            consumer_group_instance_id=instance,
+            stream_buffer_maxsize=_BUFFER,
+            stream_wait_empty=False,
+            producer_linger_ms=0,
+        )
+        source = self.app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+
+        async def fold(stream: Any) -> None:
+            async for event in stream.events():
+                message = event.message
+                record = Record(message.offset, round(message.timestamp * 1000), message.value or b"")
+                await bring(message.partition, record)
+
+        self.app.agent(source, isolated_partitions=True, name=f"{group}.fold")(fold)
+
+        async def tell_given(_app: Any, assigned: Any, **_: Any) -> None:
+            await given(self._shards(assigned))
+
+        async def tell_taken(_app: Any, revoked: Any, **_: Any) -> None:
+            await taken(self._shards(revoked))
+
+        self._handlers = (tell_given, tell_taken)
+        app: Any = self.app
+        app.on_partitions_assigned.connect(tell_given)
+        app.on_partitions_revoked.connect(tell_taken)
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """True while shards are being given out."""
+        return bool(self.app.rebalancing)
+
+    @property
+    def crash(self) -> BaseException | None:
+        """What ended the app, if anything did."""
+        reason: BaseException | None = self.app.crash_reason
+        return reason
+
+    async def start(self) -> None:
+        """Join."""
+        self.app.finalize()
+        await self.app.start()
+
+    async def stop(self) -> None:
+        """Leave."""
+        await self.app.stop()
+        self._folder.cleanup()
+
+    def _shards(self, partitions: Any) -> set[int]:
+        return {tp.partition for tp in partitions if tp.topic == self._topic}

@@ -1,0 +1,154 @@
+"""Redis, asked in pipelines: the one way in which the scaled-out form talks to it.
+
+Owns the connections, scripts by their hash, and what counts as "away". Calls are sent once: whoever repeats them must
+be sure that a repeat is known as such. Must not know what is kept. Works with one Redis and with Redis Cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from engine.ports import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+#: A Redis that does not answer for so long is away.
+ANSWER_S: Final = 5.0
+CONNECT_S: Final = 2.0
+CONNECTIONS_MAX: Final = 64
+#: So many fields of a hash are asked for at a time: larger answers keep other clients waiting.
+SCAN_COUNT: Final = 2_000
+
+Call = tuple[Any, ...]
+
+
+class AwayError(StoreError):
+    """Redis does not answer, is loading, or takes no writes just now: wait, and ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, called by its hash."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+    def on(self, keys: Sequence[str], *given: Any) -> Call:
+        """A call of it. All `keys` must be of one hash tag."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *given)
+
+
+class RedisClient:
+    """Connections to one Redis, or to a Redis Cluster. Lives on one event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = _connect(url)
+        self._scripts: dict[str, Script] = {}
+
+    def knows(self, *scripts: Script) -> None:
+        """Have these scripts loaded when Redis says that it lacks them."""
+        self._scripts |= {script.sha: script for script in scripts}
+
+    async def ask(self, *words: Any) -> Any:
+        """One command. Raises `AwayError`."""
+        return (await self.pipe([words]))[0]
+
+    async def pipe(self, calls: Sequence[Call]) -> list[Any]:
+        """Commands in one go; the answers in their order. Raises `AwayError`, also when one of them was refused."""
+        if not calls:
+            return []
+        answers = await self._send(calls)
+        lacking = [i for i, found in enumerate(answers) if isinstance(found, NoScriptError)]
+        if lacking:
+            for sha in {calls[i][1] for i in lacking}:
+                await self._guard(self._redis.script_load(self._scripts[sha].text))
+            again = await self._send([calls[i] for i in lacking])
+            for i, found in zip(lacking, again, strict=True):
+                answers[i] = found
+        for found in answers:
+            if isinstance(found, Exception):
+                raise AwayError(f"redis refused a command: {found}") from found
+        return answers
+
+    async def fields(self, key: str) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """A hash, in pieces. A field that is written meanwhile may come twice."""
+        cursor = 0
+        while True:
+            cursor, found = await self._guard(self._redis.hscan(key, cursor, count=SCAN_COUNT))
+            yield list(found.items())
+            if int(cursor) == 0:
+                return
+
+    async def members(self, key: str) -> AsyncIterator[list[bytes]]:
+        """A set, in pieces."""
+        cursor = 0
+        while True:
+            cursor, found = await self._guard(self._redis.sscan(key, cursor, count=SCAN_COUNT))
+            yield list(found)
+            if int(cursor) == 0:
+                return
+
+    async def info(self, section: str) -> dict[str, Any]:
+        """One section of what Redis says of itself; of a cluster, one node's."""
+        if isinstance(self._redis, RedisCluster):
+            return cast(
+                "dict[str, Any]", await self._guard(self._redis.info(section, target_nodes=RedisCluster.RANDOM))
+            )
+        return cast("dict[str, Any]", await self._guard(self._redis.info(section)))
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._redis.aclose()
+
+    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False) if isinstance(self._redis, Redis) else self._redis.pipeline()
+        for words in calls:
+            pipe.execute_command(*words)
+        return cast("list[Any]", await self._guard(pipe.execute(raise_on_error=False)))
+
+    async def _guard(self, answer: Any) -> Any:
+        try:
+            return await answer
+        except ResponseError as error:
+            raise AwayError(f"redis refused a command: {error}") from error
+        except (TimeoutError, RedisError, OSError) as error:
+            raise AwayError(f"redis does not answer: {type(error).__name__}: {error}") from error
+
+
+def _connect(url: str) -> Any:
+    once = Retry(NoBackoff(), 0)
+    within = {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S}
+    if "+cluster:" in url:
+        return RedisCluster.from_url(url.replace("+cluster:", ":", 1), **within)
+    kind = {"connection_class": SSLConnection} if url.startswith("rediss:") else {}
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=CONNECTIONS_MAX, timeout=ANSWER_S, retry=once, **within, **kind
+    )
+    return Redis.from_pool(pool)
+
+
+async def check_redis(redis: RedisClient) -> list[str]:
+    """Refuse a Redis that would forget what it was told, and return what should be said of it. Raises `StoreError`."""
+    memory = await redis.info("memory")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if int(memory.get("maxmemory", 0)) and policy != "noeviction":
+        raise StoreError(
+            f"redis evicts keys when its memory is full (`maxmemory-policy {policy}`), which would lose presence and"
+            " limits, set `maxmemory-policy noeviction`"
+        )
+    persistence = await redis.info("persistence")
+    if not int(persistence.get("aof_enabled", 0)):
+        return ["redis keeps no append-only file, a restart of it forgets limits, set `appendonly yes`"]
+    return []

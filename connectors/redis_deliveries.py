@@ -1,0 +1,108 @@
+"""Deliveries in Redis: each under its key, as it stands, and which keys have which outcome.
+
+Owns these keys, and that a delivery known to have ended is told so to whoever gets it again. Must not know channels.
+
+`name:delivery:k` is the packed delivery of key k. `name:deliveries:o` is a sorted set of the keys whose outcome is o,
+by when it came. `{name.u.<user>}:deliveries` is the set of a user's keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from connectors.redis_people import safe
+from engine.ports import Delivery, DeliveryState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connectors.redis_client import Call, RedisClient
+
+#: So many keys of one outcome are listed at most.
+LISTED_MAX: Final = 100_000
+
+
+class KeptDelivery(msgspec.Struct, frozen=True):
+    """A delivery as it stands. `again` counts how often somebody had it sent anew."""
+
+    delivery: Delivery
+    again: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(KeptDelivery).decode
+
+
+class RedisDeliveries:
+    """The deliveries of one cluster, each kept for `keep_ms` after its last change."""
+
+    def __init__(self, redis: RedisClient, name: str, keep_ms: int) -> None:
+        self._redis = redis
+        self._name = name
+        self._keep_ms = keep_ms
+
+    async def read(self, keys: Sequence[str]) -> list[KeptDelivery | None]:
+        """The deliveries of these keys. Raises `AwayError`."""
+        found = await self._redis.pipe([("GET", self._key(key)) for key in keys])
+        return [None if value is None else _decode(value) for value in found]
+
+    async def write(self, kept: Sequence[KeptDelivery]) -> None:
+        """Note how these deliveries stand."""
+        await self._redis.pipe([call for one in kept for call in self._calls(one)])
+
+    async def listed(self, outcome: DeliveryState | None, limit: int) -> list[KeptDelivery]:
+        """The newest deliveries of an outcome, or of all."""
+        states = list(DeliveryState) if outcome is None else [outcome]
+        asked = [("ZREVRANGE", self._list(state), 0, limit - 1, "WITHSCORES") for state in states]
+        newest = sorted(
+            ((float(at), key.decode()) for found in await self._redis.pipe(asked) for key, at in _pairs(found)),
+            reverse=True,
+        )[:limit]
+        return [kept for kept in await self.read([key for _, key in newest]) if kept is not None]
+
+    async def of_user(self, user: str) -> list[KeptDelivery]:
+        """All deliveries of a user, in no order."""
+        keys = [key.decode() for key in await self._redis.ask("SMEMBERS", self._user(user))]
+        return [kept for kept in await self.read(keys) if kept is not None]
+
+    async def forget(self, user: str) -> None:
+        """Forget all deliveries of a user."""
+        kept = await self.of_user(user)
+        calls: list[Call] = [("UNLINK", self._user(user))]
+        for one in kept:
+            calls.append(("UNLINK", self._key(one.delivery.key)))
+            calls.append(("ZREM", self._list(one.delivery.state), one.delivery.key))
+        await self._redis.pipe(calls)
+
+    def _calls(self, kept: KeptDelivery) -> list[Call]:
+        delivery = kept.delivery
+        at_ms = delivery.created_ms if delivery.ended_ms is None else delivery.ended_ms
+        calls: list[Call] = [
+            ("SET", self._key(delivery.key), _encode(kept), "PX", self._keep_ms),
+            ("ZADD", self._list(delivery.state), at_ms, delivery.key),
+            ("ZREMRANGEBYRANK", self._list(delivery.state), 0, -LISTED_MAX - 1),
+            ("SADD", self._user(delivery.user), delivery.key),
+            ("PEXPIRE", self._user(delivery.user), self._keep_ms),
+        ]
+        others = [state for state in DeliveryState if state is not delivery.state]
+        first = delivery.state is DeliveryState.PENDING and not kept.again
+        gone = [] if first else others
+        return calls + [("ZREM", self._list(state), delivery.key) for state in gone]
+
+    def _key(self, key: str) -> str:
+        return f"{self._name}:delivery:{key}"
+
+    def _list(self, state: DeliveryState) -> str:
+        return f"{self._name}:deliveries:{state.value}"
+
+    def _user(self, user: str) -> str:
+        return f"{{{self._name}.u.{safe(user)}}}:deliveries"
+
+
+def _pairs(found: Sequence[Any]) -> list[tuple[bytes, bytes]]:
+    """Members and scores: pair by pair, or one after the other."""
+    if found and not isinstance(found[0], bytes):
+        return [(key, at) for key, at in found]
+    return list(zip(found[::2], found[1::2], strict=True))

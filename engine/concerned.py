@@ -1,0 +1,80 @@
+"""Whom a step concerns, and the same step as far as it concerns some of them.
+
+Owns taking what the first stage found apart by users, so that each of them can be judged apart: what one user does
+changes nothing for another. Must not know where users are kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.sense import Moved
+from engine.step import NewSite, Sensed, Told
+from engine.timers import Rang
+from engine.wire import Edited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Set
+
+    from engine.sense import Transition
+    from engine.step import Happening
+
+
+def users_of(sensed: Sensed) -> set[str]:
+    """The users whom a step concerns. Of timers that concern everybody, only those who are inside."""
+    return {user for happening in sensed.happenings for user in _users(happening)}
+
+
+def narrowed(sensed: Sensed, users: Set[str]) -> Sensed:
+    """The step, as far as it concerns these users."""
+    happenings = [part for happening in sensed.happenings for part in _narrowed(happening, users)]
+    return Sensed(sensed.now_ms, happenings, sensed.counted, sensed.erased)
+
+
+def everybody(sensed: Sensed) -> Sensed | None:
+    """The step's timers that concern everybody, without those who are inside; None when there are none."""
+    rung = [
+        Rang(h.rule, h.trigger, h.time_ms, True, ()) for h in sensed.happenings if isinstance(h, Rang) and h.everybody
+    ]
+    return Sensed(sensed.now_ms, list(rung)) if rung else None
+
+
+def _users(happening: Happening) -> Iterator[str]:
+    match happening:
+        case Told() | NewSite():
+            for item in happening.items:
+                yield from _of(item)
+        case Rang():
+            yield from (user for user, _, _ in happening.inside)
+        case _:
+            yield happening.user
+
+
+def _narrowed(happening: Happening, users: Set[str]) -> Iterator[Happening]:
+    match happening:
+        case Told():
+            items = _items(happening.items, users)
+            if items:
+                yield Told(items)
+        case NewSite():
+            yield NewSite(happening.site, happening.edited, _items(happening.items, users))
+        case Rang():
+            inside = tuple(entry for entry in happening.inside if entry[0] in users)
+            if inside:
+                yield Rang(happening.rule, happening.trigger, happening.time_ms, False, inside)
+        case _:
+            if happening.user in users:
+                yield happening
+
+
+def _items(items: Iterable[Transition | Moved], users: Set[str]) -> list[Transition | Moved]:
+    return [item for item in items if any(user in users for user in _of(item))]
+
+
+def _of(item: Transition | Moved) -> tuple[str, ...]:
+    return (item.user_from, item.user_to) if isinstance(item, Moved) else (item.user,)
+
+
+def is_edit(inputs: Iterable[object]) -> bool:
+    """True if one of a frame's inputs is an edit of the site."""
+    return any(isinstance(item, Edited) for item in inputs)

@@ -1,0 +1,179 @@
+"""One shard's devices as bytes, one value a device, and back: what a shared store holds of them.
+
+Owns the form of these values and their layout, which is told beside them, so that a program whose columns are others
+reads them all the same. Values are of one version of the site, since rows name fences by number. Must not know where
+they are kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from engine.devices import DEVICE_COLUMNS, ROW_COLUMNS, Devices, Row
+from engine.fast import NEVER
+from engine.zones import Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from engine.sense import Sense
+
+SHARD_VERSION = 1
+#: What says where a device lies in this process's table, and so means nothing in another.
+_OWN = frozenset({"user", "block", "rows", "room", "owner"})
+Fields = list[tuple[str, str]]
+Array = np.ndarray[Any, Any]
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """One device: its columns and its rows as records, its user by name, what it hears."""
+
+    device: bytes
+    rows: bytes = b""
+    user: str | None = None
+    signals: dict[int, Signal] = {}
+    beacons: dict[str, int] = {}
+
+
+class ShardMeta(msgspec.Struct):
+    """What is kept of a whole shard.
+
+    `offset` is the last record that its devices reflect, `now_ms` the shard's clock then. `site` is the version in
+    force and `seq` its number among the versions. `device` and `row` tell the layout of the values.
+    """
+
+    offset: int
+    now_ms: int
+    site: str
+    seq: int
+    device: Fields
+    row: Fields
+    v: int = SHARD_VERSION
+
+
+class ShardError(ValueError):
+    """A shard's state that cannot be read: broken, or of another version."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_kept = msgspec.msgpack.Decoder(Kept).decode
+_meta = msgspec.msgpack.Decoder(ShardMeta).decode
+
+
+def layout() -> tuple[Fields, Fields]:
+    """The layout of a device's columns and of its rows, as this program writes them: names and types."""
+    return (
+        [(name, np.dtype(kind).str) for name, kind, _ in DEVICE_COLUMNS if name not in _OWN],
+        [(name, np.dtype(kind).str) for name, kind in ROW_COLUMNS if name not in _OWN],
+    )
+
+
+def pack_meta(offset: int, now_ms: int, site: str, seq: int) -> bytes:
+    """The shard's own value."""
+    return _encode(ShardMeta(offset, now_ms, site, seq, *layout()))
+
+
+def read_meta(data: bytes) -> ShardMeta:
+    """Read a shard's own value. Raises `ShardError`.
+
+    >>> read_meta(pack_meta(7, 1000, "abc", 3)).offset
+    7
+    """
+    try:
+        meta = _meta(data)
+    except msgspec.MsgspecError as error:
+        raise ShardError(f"state of a shard cannot be read: {error}") from error
+    if meta.v != SHARD_VERSION:
+        raise ShardError(f"state of a shard has version {meta.v}, this program reads {SHARD_VERSION}")
+    return meta
+
+
+def pack_devices(sense: Sense, slots: Sequence[int]) -> dict[str, bytes]:
+    """The values of these devices, by name."""
+    devices = sense.devices
+    columns, pool = devices.columns, devices.pool
+    at = np.array(slots, np.int64)
+    fields, row_fields = layout()
+    records = _records(fields, columns, at)
+    counts, blocks = columns["rows"][at].tolist(), columns["block"][at].tolist()
+    row_at = np.array([i for b, n in zip(blocks, counts, strict=True) for i in range(b, b + n)], np.int64)
+    rows = _records(row_fields, pool, row_at)
+    size, row_size = _dtype(fields).itemsize, _dtype(row_fields).itemsize
+    packed: dict[str, bytes] = {}
+    end = 0
+    for i, slot in enumerate(slots):
+        start, end = end, end + counts[i] * row_size
+        number = int(columns["user"][slot])
+        packed[devices.names[slot]] = _encode(
+            Kept(
+                records[i * size : (i + 1) * size],
+                rows[start:end],
+                None if number < 0 else devices.user_names[number],
+                sense.signals.get(slot, {}),
+                sense.beacons.get(slot, {}),
+            )
+        )
+    return packed
+
+
+def unpack_devices(sense: Sense, meta: ShardMeta, values: Iterable[tuple[str, bytes]]) -> None:
+    """Put kept devices into an empty table, in whatever layout they were written. Raises `ShardError`."""
+    dtype, row_dtype = _dtype(meta.device), _dtype(meta.row)
+    try:
+        kept = [(name, _kept(value)) for name, value in values]
+        records = np.frombuffer(b"".join(k.device for _, k in kept), dtype)
+        rows = np.frombuffer(b"".join(k.rows for _, k in kept), row_dtype)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ShardError(f"devices of a shard cannot be read: {error}") from error
+    devices = sense.devices
+    at = np.array([devices.slot(name) for name, _ in kept], np.int64)
+    for name, _, _ in DEVICE_COLUMNS:
+        if name in (records.dtype.names or ()):  # a column that is new keeps what a stranger has
+            devices.columns[name][at] = records[name]
+    _put_rows(devices, at.tolist(), [len(k.rows) // row_dtype.itemsize for _, k in kept], rows)
+    for slot, (_, one) in zip(at.tolist(), kept, strict=True):
+        if one.user is not None:
+            devices.columns["user"][slot] = devices.user_number(one.user)
+        if one.signals:
+            sense.signals[slot] = one.signals
+        if one.beacons:
+            sense.beacons[slot] = one.beacons
+
+
+def read_device(meta: ShardMeta, value: bytes) -> tuple[str | None, Mapping[str, Any]]:
+    """One kept device for people to look at: its user, and its columns by name. Raises `ShardError`."""
+    try:
+        one = _kept(value)
+        record = np.frombuffer(one.device, _dtype(meta.device))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ShardError(f"a device of a shard cannot be read: {error}") from error
+    return one.user, {name: record[name][0].item() for name, _ in meta.device}
+
+
+def _put_rows(devices: Devices, slots: list[int], counts: list[int], rows: Array) -> None:
+    names = rows.dtype.names or ()
+    end = 0
+    for slot, count in zip(slots, counts, strict=True):
+        if not count:
+            continue
+        start, end = end, end + count
+        found = [dict(zip(names, row, strict=True)) for row in rows[start:end].tolist()]
+        for row in found:
+            row["entered_ms"] = None if row["entered_ms"] == NEVER else row["entered_ms"]
+            row["waits"] = bool(row["waits"])
+        devices.save(slot, [Row(**row) for row in found])
+
+
+def _records(fields: Fields, columns: Mapping[str, Array], at: Array) -> bytes:
+    """These places of the columns, record by record."""
+    made = np.empty(at.size, _dtype(fields))
+    for name, _ in fields:
+        made[name] = columns[name][at]
+    return made.tobytes()
+
+
+def _dtype(fields: Fields) -> np.dtype[Any]:
+    return np.dtype([(name, kind) for name, kind in fields])

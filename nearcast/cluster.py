@@ -1,0 +1,163 @@
+"""What gateway, worker and dispatcher have in common: a site's settings, Redis and Kafka as they must be, the site.
+
+Owns the checks at the start and what is refused with which words. Must not know what a role does with all this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from connectors.clock import MachineClock
+from connectors.http_api import HttpServer
+from connectors.kafka_partition import Partitions
+from connectors.kafka_topics import Names, check_topics
+from connectors.logs import configure_logs
+from connectors.metrics import Metrics
+from connectors.redis_client import RedisClient, check_redis
+from connectors.redis_people import RedisPeople
+from connectors.redis_shards import RedisShards
+from connectors.redis_sites import RedisSites
+from engine.ports import StoreError
+from nearcast.fault import InputFaultError
+from nearcast.folder import read_folder
+from nearcast.kernels import ready_kernels
+from nearcast.reload import Reloader
+from nearcast.run import listen_option, run_loop
+from nearcast.site_keeper import SiteKeeper
+from nearcast.site_store import filled_settings, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
+
+    from connectors.clock import Clock
+    from engine.settings import ClusterSettings, Settings
+    from engine.site import Site
+    from geo.mistake import Mistake
+
+log = structlog.get_logger("nearcast")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleOptions:
+    """What the command line says of a role. `listen` and `instance` None: the default."""
+
+    listen: str | None = None
+    instance: str | None = None
+
+
+@dataclass(slots=True)
+class Cluster:
+    """One process's way into a cluster: what every role is made of."""
+
+    path: Path
+    files: dict[str, bytes]
+    settings: Settings
+    names: Names
+    partitions: Partitions
+    redis: RedisClient
+    sites: SiteKeeper
+    shards: RedisShards
+    people: RedisPeople
+    metrics: Metrics
+    clock: Clock
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """The settings' block of this name."""
+        return self.settings.cluster
+
+    def reloader(self, applied: Callable[[Site], Awaitable[None]]) -> Reloader:
+        """What watches the folder, and has an edit of it wanted."""
+        self.sites.changed.append(applied)
+
+        async def told(_site: Site) -> None:
+            """Whoever is to know is told by the keeper, wherever the edit came from."""
+
+        return Reloader(self.path, self.sites, self.metrics, told)
+
+
+async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluster:
+    """Connect, check, and bring the site in force. Raises `StoreError`, `MistakesError`, `InputFaultError`."""
+    settings = filled_settings(settings_of(files))
+    cluster, clock = settings.cluster, MachineClock()
+    names = Names(cluster.name)
+    redis = RedisClient(cluster.redis)
+    try:
+        for warning in await check_redis(redis):
+            log.warning(warning)
+        shards = await check_topics(cluster, settings.keep)
+        sites = RedisSites(redis, cluster.name, 2 * settings.keep.pings_ms)
+        known = await sites.settle_shards(shards)
+        if known != shards:
+            raise StoreError(
+                f"topic `{names.pings}` has {shards} partitions, but the state in redis is of {known}: devices would"
+                f" lose theirs; make the topics of another `cluster.name` with {shards} partitions and move over"
+            )
+        keeper = SiteKeeper(sites, clock, f"{role}@{socket.gethostname()}")
+        made = Cluster(
+            path, files, settings, names, Partitions(shards), redis, keeper,
+            RedisShards(redis, cluster.name), RedisPeople(redis, cluster.name, settings.keep.decisions_ms),
+            Metrics(settings.max_rules, clock), clock,
+        )  # fmt: skip
+        made.mistakes = await keeper.start(files)
+    except BaseException:
+        await redis.close()
+        raise
+    return made
+
+
+def run_role(
+    path: Path, options: RoleOptions, serve: Callable[[Path, dict[str, bytes], RoleOptions], Coroutine[Any, Any, None]]
+) -> None:
+    """Run a role's coroutine to its end, with logs and kernels ready."""
+    files = read_folder(path)
+    configure_logs(level=settings_of(files).log_level.value)
+    ready_kernels()
+    run_loop(serve(path, files, options))
+
+
+async def listening(server: HttpServer, listen: str | None, default: tuple[str, int]) -> HttpServer:
+    """Have a server listen. Raises `InputFaultError` when the address cannot be had."""
+    host, port = listen_option(listen) or default
+    try:
+        await server.start(host, port)
+    except OSError as error:
+        raise InputFaultError(
+            f"cannot listen on `{host}:{port}`: {error.strerror or error}, is another process there, choose another"
+            " with `--listen`"
+        ) from error
+    return server
+
+
+async def until_told(reloader: Reloader, *broken: asyncio.Future[Any]) -> None:
+    """Wait for SIGTERM or SIGINT, or for one of `broken` to raise, which is then raised here."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait()), *broken]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    waiting[0].cancel()
+    for task in done:
+        task.result()
+
+
+def tell_site(metrics: Metrics, site: Site, clock: Clock) -> None:
+    """Tell the metrics which version of the site is wanted."""
+    named = {action.channel for rule in site.rules.rules if rule.acts for action in rule.actions}
+    metrics.in_force(
+        site.version,
+        fences=len(site.fences),
+        rules=site.rules.rules,
+        channels=site.settings.channels or named,
+        at_ms=clock.now_ms(),
+    )

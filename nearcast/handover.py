@@ -1,0 +1,289 @@
+"""The deliveries of a dispatcher: taken up from records, attempted, and recorded when they have ended.
+
+Owns that a record counts as done only when all its deliveries have ended and that is recorded, and that what is known
+to have ended is not attempted again. Must not know Kafka, nor how attempts are made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from connectors.redis_deliveries import KeptDelivery
+from connectors.redis_people import Change
+from engine.decided import Decided, DecidedError, decode_decided
+from engine.low_water import LowWater
+from engine.person import pack_person, read_person, reopen, settle
+from engine.ports import DeliveryState, StoreError
+from engine.wire import Ended, Resent
+from rules.decide import recheck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from connectors.dispatch import Dispatcher, Verdict
+    from connectors.kafka_reader import Record
+    from connectors.redis_deliveries import RedisDeliveries
+    from engine.person import Person
+    from engine.ports import Delivery, Ending
+    from nearcast.cluster import Cluster
+
+log = structlog.get_logger("nearcast.dispatcher")
+
+_ROUNDS_MAX: Final = 50
+_PAUSE_S: Final = 0.25
+
+
+@dataclass(slots=True)
+class _Held:
+    """A delivery that has not ended, and the records that it came with."""
+
+    delivery: Delivery
+    again: int
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Handover:
+    """What a dispatcher has taken up. `dispatcher` is set once it is made: each calls the other."""
+
+    dispatcher: Dispatcher
+
+    def __init__(self, cluster: Cluster, deliveries: RedisDeliveries, gone: Callable[[int, Record, str], None]) -> None:
+        self._cluster = cluster
+        self._deliveries = deliveries
+        self._unreadable = gone
+        self._held: dict[str, _Held] = {}
+        self._left: dict[tuple[int, int], int] = {}
+        self._marks: dict[int, LowWater] = {}
+        self._released: set[str] = set()
+        self._ended: deque[tuple[_Held, Delivery]] = deque()
+        self._wake = asyncio.Event()
+        self._recorded = asyncio.Event()
+        self._recorded.set()
+        self.waits = False
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def marks(self) -> dict[int, int]:
+        """For each partition the next offset that is not done."""
+        found = {p: mark.next_offset for p, mark in self._marks.items()}
+        return {p: offset for p, offset in found.items() if offset is not None}
+
+    # -- taking up -------------------------------------------------------------------------------------------------
+
+    async def take_up(self, partition: int, records: Sequence[Record]) -> None:
+        """Take up what is to be delivered of these records. Raises `StoreError`; then nothing of them was taken."""
+        found = [(record, self._decoded(partition, record)) for record in records]
+        keys = [d.key for _, decided in found if decided is not None for d in decided.deliveries]
+        known = dict(zip(keys, await self._deliveries.read(keys), strict=True)) if keys else {}
+        fresh: list[KeptDelivery] = []
+        done: list[KeptDelivery] = []
+        places: dict[str, list[tuple[int, int]]] = {}
+        begun: dict[str, KeptDelivery] = {}
+        for record, decided in found:
+            for delivery in decided.deliveries if decided is not None else ():
+                assert decided is not None
+                kept = known[delivery.key]
+                if (
+                    kept is not None
+                    and kept.again >= decided.again
+                    and kept.delivery.state is not DeliveryState.PENDING
+                ):
+                    done.append(kept)
+                    continue
+                places.setdefault(delivery.key, []).append((partition, record.offset))
+                if delivery.key not in begun and delivery.key not in self._held:
+                    one = self._begin(delivery, decided, kept)
+                    begun[delivery.key] = one
+                    if kept is None or kept.again < decided.again:
+                        fresh.append(one)
+        await self._deliveries.write(fresh)
+        await self._settle([k.delivery for k in done], [k for k in fresh if k.again])
+        self._count(partition, [record for record, _ in found], places)
+        for key, one in begun.items():
+            self._held[key] = _Held(one.delivery, one.again)
+            self._cluster.metrics.begun(one.delivery.channel)
+        for key, at in places.items():
+            self._held[key].places += at
+        self.dispatcher.add(*(one.delivery for one in begun.values()))
+
+    def _begin(self, delivery: Delivery, decided: Decided, kept: KeptDelivery | None) -> KeptDelivery:
+        if kept is not None and kept.again >= decided.again:
+            return kept  # another process began it, and did not come to its end
+        if not decided.again:
+            return KeptDelivery(delivery)
+        now_ms = self._cluster.clock.now_ms()
+        return KeptDelivery(
+            replace(
+                delivery, state=DeliveryState.PENDING, attempts=0, attempt_open=False, ended_ms=None, detail="",
+                received_ms=None, expires_ms=now_ms + delivery.expires_ms - delivery.created_ms,
+            ),
+            decided.again,
+        )  # fmt: skip
+
+    def _decoded(self, partition: int, record: Record) -> Decided | None:
+        try:
+            return decode_decided(record.value)
+        except DecidedError as error:
+            self._unreadable(partition, record, str(error))
+            return None
+
+    def _count(self, partition: int, records: Sequence[Record], places: dict[str, list[tuple[int, int]]]) -> None:
+        """Note the records, and how many deliveries of each have not ended."""
+        mark = self._marks.setdefault(partition, LowWater())
+        left: dict[int, int] = {}
+        for at in places.values():
+            for _, offset in at:
+                left[offset] = left.get(offset, 0) + 1
+        for record in records:
+            mark.begin(record.offset)
+            if record.offset in left:
+                self._left[partition, record.offset] = left[record.offset]
+            else:
+                mark.end(record.offset)
+
+    async def let_go(self, partitions: Iterable[int], within_s: float) -> None:
+        """Others go on with these partitions: attempts under way may land for so long, and are recorded."""
+        theirs = set(partitions)
+        keys = [key for key, held in self._held.items() if any(p in theirs for p, _ in held.places)]
+        self._released.update(keys)
+        self.dispatcher.release(*keys)
+        try:
+            async with asyncio.timeout(within_s):
+                while any(key in self._held and self.dispatcher.holds(key) for key in keys) or self._ended:
+                    self._recorded.clear()
+                    await asyncio.wait_for(self._recorded.wait(), within_s)
+        except TimeoutError:
+            log.warning("attempts did not land before their partitions were taken, they are repeated")
+        for key in keys:
+            self._held.pop(key, None)
+        self._left = {at: n for at, n in self._left.items() if at[0] not in theirs}
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Partitions are gone: how far they were done is no longer ours to say."""
+        for partition in partitions:
+            self._marks.pop(partition, None)
+
+    def stopped(self, running: frozenset[str]) -> None:
+        """Only these rules run from now on: what is pending of others is cancelled."""
+        keys = [key for key, held in self._held.items() if held.delivery.rule not in running]
+        self.dispatcher.give_up(*keys, why="its rule no longer runs")
+
+    # -- before an attempt -----------------------------------------------------------------------------------------
+
+    async def may_go(self, delivery: Delivery) -> Verdict:
+        """Whether an attempt may be made, as of now. Raises `StoreError`."""
+        site = self._cluster.sites.site
+        rule = site.rules.rule(delivery.rule)
+        if rule is None or not rule.acts:
+            return "cancelled"
+        person = await self._person(delivery.user)
+        if person is None or person.erased_ms >= delivery.created_ms:
+            return "cancelled"
+        place = site.places.get(delivery.place) if delivery.place is not None else None
+        return recheck(rule, person.user, self._cluster.clock.now_ms(), place=place, ruleset=site.rules)
+
+    async def before_attempt(self, delivery: Delivery, number: int) -> None:
+        """Note that an attempt is begun that must not be repeated. Raises `StoreError`."""
+        held = self._held.get(delivery.key)
+        begun = replace(delivery, attempts=number - 1, attempt_open=True)
+        await self._deliveries.write([KeptDelivery(begun, held.again if held is not None else 0)])
+
+    async def _person(self, user: str) -> Person | None:
+        stored = (await self._cluster.people.read([user]))[user]
+        return None if stored.value is None else read_person(stored.value)
+
+    # -- when it has ended -----------------------------------------------------------------------------------------
+
+    def ended(self, delivery: Delivery, ending: Ending) -> None:
+        """A delivery came to its end: it is recorded soon."""
+        held = self._held.get(delivery.key)
+        if held is None or (delivery.key in self._released and ending.state is DeliveryState.CANCELLED):
+            self._released.discard(delivery.key)
+            self._recorded.set()
+            return
+        over = replace(
+            held.delivery, state=ending.state, attempts=ending.attempts, attempt_open=False, ended_ms=ending.at_ms,
+            detail=ending.detail,
+        )  # fmt: skip
+        self._ended.append((held, over))
+        self._wake.set()
+
+    async def record(self) -> None:
+        """Record what has ended, again until it works; never returns."""
+        while True:
+            if not self._ended:
+                self._recorded.set()
+                self._wake.clear()
+                await self._wake.wait()
+            batch = [self._ended[i] for i in range(min(len(self._ended), 200))]
+            try:
+                await self._deliveries.write([KeptDelivery(over, held.again) for held, over in batch])
+                await self._settle([over for _, over in batch], [])
+            except StoreError as error:
+                self._wait(True, str(error))
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            self._wait(False, "")
+            for held, over in batch:
+                self._ended.popleft()
+                self._held.pop(over.key, None)
+                self._released.discard(over.key)
+                self._done(held)
+
+    def _done(self, held: _Held) -> None:
+        for at in held.places:
+            left = self._left.get(at)
+            if left is None:
+                continue
+            if left > 1:
+                self._left[at] = left - 1
+            else:
+                del self._left[at]
+                self._marks[at[0]].end(at[1])
+
+    def _wait(self, waits: bool, why: str) -> None:
+        if waits and not self.waits:
+            log.warning("deliveries wait", why=why)
+            self.dispatcher.pause()
+        elif self.waits and not waits:
+            log.info("deliveries go on")
+            self.dispatcher.resume()
+        self.waits = waits
+
+    async def _settle(self, over: Sequence[Delivery], again: Sequence[KeptDelivery]) -> None:
+        """Settle the limits of ended deliveries, and reserve those of deliveries that are sent again."""
+        by_user: dict[str, list[Ended | Resent]] = {}
+        for d in over:
+            by_user.setdefault(d.user, []).append(Ended(d.key, d.decision, d.user, d.state.value, d.detail, d.attempts))
+        for kept in again:
+            d = kept.delivery
+            item = Resent(d.key, d.decision, d.user, d.rule, list(d.tags), d.place, d.test)
+            by_user.setdefault(d.user, []).append(item)
+        left = set(by_user)
+        for _ in range(_ROUNDS_MAX):
+            if not left:
+                return
+            changes = []
+            for user, stored in (await self._cluster.people.read(sorted(left))).items():
+                person = None if stored.value is None else read_person(stored.value)
+                if person is not None and self._apply(person, by_user[user]):
+                    changes.append(Change(user, stored.number, pack_person(person)))
+            answers = await self._cluster.people.store(changes, {})
+            left = {change.user for change, answer in zip(changes, answers, strict=True) if answer is not True}
+        raise StoreError(f"{len(left)} users are changed by others faster than their limits can be settled")
+
+    def _apply(self, person: Person, items: Sequence[Ended | Resent]) -> bool:
+        changed = False
+        for item in items:
+            if isinstance(item, Ended):
+                changed = settle(person, item) or changed
+            else:
+                reopen(person, item, self._cluster.clock.now_ms())
+                changed = True
+        return changed

@@ -1,0 +1,211 @@
+"""`nearcast worker`: folds the shards that are given to it.
+
+Owns the parts of a worker, in which order they start and end, and the watchdogs that end a worker which does not come
+on. Must not know what a fold does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from connectors.http_health import HealthServer
+from connectors.kafka_faust import Membership
+from connectors.kafka_reader import KafkaReader
+from connectors.kafka_topics import make_topics
+from connectors.kafka_writer import KafkaWriter
+from connectors.redis_places import RedisPlaces
+from engine.ports import StoreError
+from nearcast.cluster import Cluster, RoleOptions, listening, open_cluster, run_role, tell_site, until_told
+from nearcast.fault import ExitCode
+from nearcast.folder import read_folder
+from nearcast.shard import Shard
+from nearcast.shard_parts import Parts
+from nearcast.shard_runner import ShardRunner
+from nearcast.site_store import filled_settings, settings_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connectors.kafka_reader import Record
+    from engine.site import Site
+
+log = structlog.get_logger("nearcast.worker")
+
+LISTEN: Final = ("127.0.0.1", 8081)
+#: How often the ends of the shards are looked at.
+LOOK_S: Final = 1.0
+#: What is being folded when a shard is taken may be ended for so long.
+TAKE_S: Final = 3.0
+#: A member that leaves in good order has left within this.
+LEAVE_S: Final = 4.0
+
+
+def create_topics(path: Path) -> list[str]:
+    """Make the topics that are missing; returns their names."""
+    settings = filled_settings(settings_of(read_folder(path)))
+    return asyncio.run(make_topics(settings.cluster, settings.keep))
+
+
+def work(path: Path, options: RoleOptions) -> int:
+    """Run a worker until it is told to stop. Returns the exit code."""
+    run_role(path, options, _serve)
+    return ExitCode.GOOD
+
+
+class Worker:
+    """One worker: its shards, and what brings them. Also what `/readyz` asks."""
+
+    def __init__(self, cluster: Cluster, instance: str | None) -> None:
+        settings, names = cluster.cluster, cluster.names
+        client = f"{names.name}-worker"
+        self.reader = KafkaReader(settings.brokers, names.pings, client=client)
+        self.writer = KafkaWriter(settings.brokers, client=client, clock=cluster.clock)
+        self.parts = Parts(
+            names, cluster.partitions, cluster.shards, cluster.people, RedisPlaces(cluster.redis, names.name),
+            cluster.sites, self.reader, self.writer, cluster.metrics, cluster.clock,
+        )  # fmt: skip
+        self.membership = Membership(
+            settings, names.pings, group=names.group("worker"), instance=instance,
+            given=self.given, taken=self.taken, bring=self.bring,
+        )  # fmt: skip
+        self.runners: dict[int, ShardRunner] = {}
+        self.joined = False
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._cluster = cluster
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rebalancing_s: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True while it is a member, and every shard that it has is served."""
+        held = [runner for runner in self.runners.values() if runner.given]
+        return self.joined and not self.membership.is_rebalancing and not any(runner.waits for runner in held)
+
+    # -- shards come and go ----------------------------------------------------------------------------------------
+
+    async def given(self, shards: set[int]) -> None:
+        """These shards are this worker's from now on; all others are not."""
+        self.joined = True
+        for number in sorted(shards):
+            runner = self.runners.get(number)
+            if runner is None:
+                runner = self.runners[number] = ShardRunner(Shard(number, self.parts), self.parts)
+                self._tasks.append(asyncio.create_task(self._run(runner)))
+            runner.give()
+        log.info("shards given", shards=sorted(shards))
+
+    async def taken(self, shards: set[int]) -> None:
+        """These shards are no longer this worker's. What it knows of them it keeps: it may get them back."""
+        await asyncio.gather(*(self.runners[n].take(TAKE_S) for n in shards if n in self.runners))
+        log.info("shards taken", shards=sorted(shards))
+
+    async def bring(self, shard: int, record: Record) -> None:
+        """A record came."""
+        runner = self.runners.get(shard)
+        if runner is not None:
+            await runner.feed(record)
+
+    async def site_changed(self, site: Site) -> None:
+        """Another version of the site is wanted."""
+        tell_site(self._cluster.metrics, site, self._cluster.clock)
+        for runner in self.runners.values():
+            runner.look()
+
+    async def _run(self, runner: ShardRunner) -> None:
+        try:
+            await runner.run()
+            runner.unfit.result()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process and is told there
+            if not self.broken.done():
+                self.broken.set_exception(error)
+
+    # -- watchdogs -------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Look at the ends of the shards again and again; end a process that does not come on. Never returns."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now_s = self._cluster.clock.monotonic_s()
+            self._watch_group(now_s)
+            held = {n: runner for n, runner in self.runners.items() if runner.given}
+            try:
+                ends = await self.reader.ends(sorted(held)) if held else {}
+            except StoreError as error:
+                log.warning("the ends of the shards are not known just now", error=str(error))
+                continue
+            lags = {n: runner.lag(ends[n]) for n, runner in held.items()}
+            waiting = sum(runner.waits for runner in held.values())
+            metrics = self._cluster.metrics
+            metrics.shards(held=len(held), waiting=waiting, lag=sum(lags.values()))
+            metrics.devices(sum(runner.shard.devices for runner in held.values()))
+            stuck_s = self._cluster.cluster.stuck_ms / 1000
+            for n, runner in held.items():
+                if not lags[n]:
+                    runner.moved_s = now_s
+                elif not runner.waits and now_s - runner.moved_s > stuck_s:
+                    _end(f"shard {n} has {lags[n]} records and was not folded for {stuck_s:g} s")
+
+    def _watch_group(self, now_s: float) -> None:
+        crash = self.membership.crash
+        if crash is not None:
+            _end(f"the group's member failed: {crash!r}")
+        if not self.membership.is_rebalancing and self.joined:
+            self._rebalancing_s = None
+        elif self._rebalancing_s is None:
+            self._rebalancing_s = now_s
+        elif now_s - self._rebalancing_s > self._cluster.cluster.stuck_ms / 1000 and not self.writer.is_stalled:
+            _end(f"shards were not given out for {now_s - self._rebalancing_s:.0f} s")
+
+    async def close(self) -> None:
+        """Leave in good order: fold what is being folded, give the shards back."""
+        for runner in self.runners.values():
+            await runner.take(TAKE_S)
+        try:
+            await asyncio.wait_for(self.membership.stop(), LEAVE_S)
+        except TimeoutError:
+            log.warning("the group was not left in time, others take the shards once the session is over")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.reader.stop()
+        await self.writer.stop(1.0)
+
+
+def _end(why: str) -> None:
+    """End the process at once: whoever started it starts it again, and what is stored is whole."""
+    log.error("this worker ends itself, to be started anew", why=why)
+    sys.stderr.flush()
+    os._exit(ExitCode.OURS)
+
+
+async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> None:
+    cluster = await open_cluster(path, files, "worker")
+    worker = Worker(cluster, options.instance)
+    reloader = cluster.reloader(worker.site_changed)
+    server = HealthServer(worker, cluster.metrics, cluster.clock)
+    beside: list[asyncio.Task[None]] = []
+    try:
+        await listening(server, options.listen, LISTEN)
+        if cluster.mistakes:
+            reloader.mistaken(cluster.mistakes)
+        await worker.site_changed(cluster.sites.site)
+        await worker.writer.start()
+        await worker.reader.start()
+        await worker.membership.start()
+        log.info("ready", listen=server.url, version=cluster.sites.site.version, shards=cluster.partitions.count)
+        beside = [asyncio.create_task(c) for c in (worker.watch(), cluster.sites.watch(), reloader.watch())]
+        await until_told(reloader, worker.broken, *beside)
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await worker.close()
+        await server.stop()
+        await cluster.redis.close()
