@@ -15,16 +15,14 @@ from engine.fast import NEVER
 from engine.presence import Change, Presence
 from engine.sense import NO_REQUEST, Moved, Sense, Transition, in_order
 from engine.view import view_of
-from geo.shape import Area, Circle
+from geo.shape import same_shape
 from rules.facts import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from engine.devices import Array
     from engine.site import Site
     from engine.zones import Signal
-    from geo.shape import Shape
 
 
 def edit(sense: Sense, old: Site, new: Site, now_ms: int) -> list[Transition | Moved]:
@@ -59,7 +57,7 @@ class _Edit:
         self.changed = {
             n
             for n, f in enumerate(new.fences)
-            if f.place.id not in shapes or not _same_shape(shapes[f.place.id], f.shape)
+            if f.place.id not in shapes or not same_shape(shapes[f.place.id], f.shape)
         }
         self.inside: dict[int, set[int]] = {}
 
@@ -135,20 +133,3 @@ class _Edit:
     def _skip(self, before: int, after: int, dwelled_ms: int, elapsed_ms: int) -> int:
         """A dwell time already past when its rule appears is not told."""
         return dwelled_ms if self.before.dwells[before] == self.after.dwells[after] else max(dwelled_ms, elapsed_ms)
-
-
-def _same_shape(one: Shape, other: Shape) -> bool:
-    """True if two shapes are the same to the last bit."""
-    if isinstance(one, Circle) or isinstance(other, Circle):
-        return one == other
-    if isinstance(one, Area):
-        return isinstance(other, Area) and _all_equal(
-            [ring for polygon in one.polygons for ring in polygon],
-            [ring for polygon in other.polygons for ring in polygon],
-        )
-    return not isinstance(other, Area) and one.buffer_m == other.buffer_m and _all_equal(one.lines, other.lines)
-
-
-def _all_equal(one: Sequence[Array], other: Sequence[Array]) -> bool:
-    """True if two lists of arrays are equal, array by array."""
-    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -16,6 +16,7 @@ from engine.fences import read_fences
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
 from geo.mistake import Mistake, did_you_mean
+from geo.shape import same_shape
 from rules.place import Place, PlaceKind
 from rules.ruleset import read_rules
 
@@ -72,17 +73,20 @@ def ours(files: Mapping[str, bytes]) -> dict[str, bytes]:
 def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tuple[Draft | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
-    `known` is an earlier draft: fences whose files are unchanged are taken from it.
+    `known` is an earlier draft: fences whose files are unchanged are taken from it, and of all others the shapes that
+    are the same to the last bit. So whoever has both need not compare them again: the same is the very same.
     """
     files = ours(files)
     settings, mistakes = read_settings(files.get(SETTINGS_FILE, b""))
     reading = _Places(mistakes)
-    if known is not None and _below(files, "fences/") == _below(known.files, "fences/"):
-        for fence in known.fences:
-            reading.take_fence(fence)
-    else:
-        for path, data in _below(files, "fences/").items():
+    before = _by_file(known)
+    for path, data in _below(files, "fences/").items():
+        if known is not None and known.files.get(path) == data:
+            for fence in before.get(path, ()):
+                reading.take_fence(fence)
+        else:
             reading.read_fence_file(path, data)
+    fences = reading.fences if known is None else _with_known_shapes(reading.fences, known)
     for path, data in _below(files, "beacons/").items():
         reading.read_zone_file(path, data)
     reading.settle()
@@ -103,11 +107,30 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
         version=site_version(files),
         files=files,
         settings=settings,
-        fences=tuple(sorted(reading.fences, key=lambda fence: fence.place.id)),
+        fences=tuple(sorted(fences, key=lambda fence: fence.place.id)),
         zones=tuple(sorted((zone for zone, _ in reading.zones), key=lambda zone: zone.place.id)),
         places=dict(sorted(reading.places.items())),
         rules=rules,
     ), []
+
+
+def _by_file(draft: Draft | None) -> dict[str, list[FenceDraft]]:
+    """The fences of a draft by the files that they are from."""
+    found: dict[str, list[FenceDraft]] = {}
+    for fence in draft.fences if draft is not None else ():
+        found.setdefault(fence.file, []).append(fence)
+    return found
+
+
+def _with_known_shapes(fences: list[FenceDraft], known: Draft) -> list[FenceDraft]:
+    """The fences; who has the shape that it had in `known` has that very one."""
+    shapes = {fence.place.id: fence.shape for fence in known.fences}
+    out = []
+    for fence in fences:
+        old = shapes.get(fence.place.id)
+        same = old is not None and old is not fence.shape and same_shape(old, fence.shape)
+        out.append(replace(fence, shape=old) if same and old is not None else fence)
+    return out
 
 
 def rules_alone(files: Mapping[str, bytes]) -> tuple[Rule, ...]:

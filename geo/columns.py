@@ -107,6 +107,8 @@ def _longer(array: Array, used: int, size: int) -> Array:
     if size <= len(array):
         return array
     out = np.empty((size + size // 8 + 64, *array.shape[1:]), array.dtype)
+    # another version may have gone beyond the end, in a copy of its own
+    used = min(used, len(array))
     out[:used] = array[:used]
     return out
 

@@ -80,7 +80,7 @@ class _Reader:
                 continue
             if len(chain) < 2 or bool((chain == chain[0]).all()):
                 self._fault(path, part, "a line needs 2 different positions", str(len(chain)), "add one")
-            elif self._within_half_turn(chain, path, part):
+            elif self._within_half_turn(chain := _on_one_side(chain), path, part):
                 lines.append(chain)
         return None if self.faults or buffer_m is None else Corridor(tuple(lines), buffer_m)
 
@@ -120,6 +120,7 @@ class _Reader:
         chain = self._chain(ring, path, part)
         if chain is None:
             return None
+        chain = _on_one_side(chain)
         before = len(self.faults)
         if len(chain) < 4:
             what = "a ring needs at least 4 positions, the last equal to the first"
@@ -211,6 +212,24 @@ class _Reader:
 
     def _fault(self, path: Path, part: str, what: str, got: str | None, mend: str) -> None:
         self.faults.append(Fault(("geometry", "coordinates", *path), part, what, got, mend))
+
+
+def _on_one_side(chain: FloatArray) -> FloatArray:
+    """180 and -180 are one meridian: a chain that lies on one side of it has the name that it has from there.
+
+    Not where an edge runs along a whole parallel, from the one to the other.
+
+    >>> _on_one_side(np.array([[-179.0, 0.0], [180.0, 1.0]])).tolist()
+    [[-179.0, 0.0], [-180.0, 1.0]]
+    """
+    on_it = np.abs(chain[:, 0]) == 180.0
+    others = np.sign(chain[~on_it, 0])
+    along = on_it[:-1] & on_it[1:] & (chain[:-1, 0] != chain[1:, 0]) & (chain[:-1, 1] == chain[1:, 1])
+    if not on_it.any() or others.size == 0 or others[0] == 0.0 or (others != others[0]).any() or along.any():
+        return chain
+    out = chain.copy()
+    out[on_it, 0] = 180.0 * others[0]
+    return out
 
 
 def brief(value: Any) -> str:

@@ -64,5 +64,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _short(text: str) -> str:
-    flat = text.replace("\n", " ")
+    """In one line, and without characters that would do something to a terminal."""
+    flat = "".join(c if c.isprintable() else " " for c in text)
     return flat if len(flat) <= 60 else flat[:57] + "..."

@@ -85,6 +85,8 @@ def _longer(slots: IntArray, used: int, size: int) -> IntArray:
     if size <= len(slots):
         return slots
     out = np.empty(size + size // 4, np.uint32)
+    # another version may have gone beyond the end, in a copy of its own
+    used = min(used, len(slots))
     out[:used] = slots[:used]
     return out
 
@@ -92,6 +94,7 @@ def _longer(slots: IntArray, used: int, size: int) -> IntArray:
 def _more_arena(arena: IntArray, used: int, size: int) -> IntArray:
     """A longer copy; memory that is not written to yet is not taken."""
     out = _aligned(size + size // 2 + BEHIND)
+    used = min(used, len(arena))
     out[:used] = arena[:used]
     return out
 

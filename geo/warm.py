@@ -14,17 +14,27 @@ from geo import border, lookup, paint, record
 from geo.border import Borders
 from geo.cell import cells_of
 from geo.columns import columns_of
+from geo.face import lattice
 from geo.index import FenceIndex
 from geo.kernel import is_cached
 from geo.point import Point, distance_m
-from geo.shape import Area, Circle, bounding_circle
+from geo.shape import Area, bounding_circle
 
 _SQUARE = Area(((np.array([[0.0, 0.0], [0.001, 0.0], [0.001, 0.001], [0.0, 0.001], [0.0, 0.0]]),),))
 _LAT, _LNG = np.array([0.0005]), np.array([0.0005])
 
 
-def _index() -> None:
-    FenceIndex.build([_SQUARE, Circle(0.0, 0.0, 10.0)]).match(_LAT, _LNG)
+def _cells_of_fences() -> None:
+    rows = np.arange(1, dtype=np.int32)
+    paint.paint(columns_of([_SQUARE]), rows, np.zeros(1, np.int8), lattice(12).reshape(1, 4))
+
+
+def _index() -> FenceIndex:
+    return FenceIndex.build([_SQUARE])
+
+
+def _lookup() -> None:
+    _index().match(_LAT, _LNG)
 
 
 def _borders() -> None:
@@ -50,7 +60,9 @@ _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("distances on the ellipsoid", _distance),
     ("columns of fences", lambda: columns_of([_SQUARE])),
     ("circles round fences", _circles),
+    ("the cells of fences", _cells_of_fences),
     ("the fence index", _index),
+    ("looking points up", _lookup),
     ("distances to borders", _borders),
     ("H3 cells of points", _cells),
 )

@@ -133,6 +133,41 @@ def test_a_change_of_rules_keeps_the_map_and_a_change_of_fences_does_not() -> No
     assert [fence.shape for fence in moved.fences][1] == Circle(35.69, 139.7, 60.0)
 
 
+def test_an_edit_of_few_fences_shares_the_map_and_says_what_a_new_one_says() -> None:
+    def at(n: int, radius_m: int) -> dict[str, Any]:
+        point = {"type": "Point", "coordinates": [139.7 + n * 1e-3, 35.69]}
+        return feature(f"f{n:03}", radius_m=radius_m, geometry=point, timezone="Asia/Tokyo")
+
+    fences = [at(n, 60 + n % 40) for n in range(300)]
+    first = site_of({"fences/a.geojson": collection(*fences[:200]), "fences/b.geojson": collection(*fences[200:])})
+    fences[7:9] = [at(7, 400)]
+    files = {"fences/a.geojson": collection(*fences[:199], at(900, 50)), "fences/b.geojson": collection(*fences[199:])}
+    edited, anew = site_of(files, first), site_of(files)
+    lat, lng = np.full(500, 35.69), np.linspace(139.69, 140.61, 500)
+    for mine, other in zip(edited.index.match(lat, lng), anew.index.match(lat, lng), strict=True):
+        assert mine.tolist() == other.tolist()
+    shapes = {fence.place.id: fence.shape for fence in first.fences}
+    changed = [f.place.id for f in edited.fences if shapes.get(f.place.id) is not f.shape]
+    assert changed == ["f007", "f900"]
+    assert edited.index._version.filled is first.index._version.filled
+    numbers, points = np.arange(len(edited.fences)), (np.full(300, 35.69), np.full(300, 139.7))
+    assert len(numbers) == 300
+    told = edited.borders.signed_distance_m(numbers, *points)
+    assert told.tolist() == anew.borders.signed_distance_m(numbers, *points).tolist()
+    renamed = site_of({**files, "fences/c.geojson": collection(at(950, 70))}, edited)
+    assert renamed.fences[0] is not edited.fences[0]
+    assert renamed.fences[0].shape is edited.fences[0].shape
+
+
+def test_an_edit_of_many_fences_makes_the_index_anew() -> None:
+    def city(radius_m: int) -> dict[str, bytes]:
+        return {"fences/a.geojson": collection(*(feature(f"f{n}", radius_m=radius_m + n) for n in range(250)))}
+
+    first = site_of(city(50))
+    second = site_of(city(51), first)
+    assert second.index._version.filled is not first.index._version.filled
+
+
 def test_the_version_is_of_the_files_that_matter_alone() -> None:
     files = good()
     assert site_version(files) == site_version({**files, "README.md": b"x", "fences/x.txt": b"y", "var/n.db": b"z"})

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from geo.geojson import read_features
+from geo.mistake import Mistake
 from geo.shape import Area, Circle, Corridor
 
 WRAP = ', wrap it as {"type": "FeatureCollection", "features": [...]}'
@@ -202,3 +203,31 @@ def test_polygons_of_one_fence_may_share_an_edge() -> None:
 def test_a_hole_may_touch_the_ring() -> None:
     hole = [[0, 0.5], [0.5, 0.6], [0.5, 0.4], [0, 0.5]]
     assert read_features(_text(_polygon(SQUARE, hole)), file="f")[1] == []
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_180_and_minus_180_are_one_meridian_whichever_an_author_writes(side: float) -> None:
+    ring = [[side * 179, 0], [-side * 180, 0], [side * 180, 1], [side * 179, 1], [side * 179, 0]]
+    line = [[side * 179, 0], [-side * 180, 1]]
+    document = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "id": "a", "geometry": {"type": "Polygon", "coordinates": [ring]}},
+            {
+                "type": "Feature", "id": "b", "properties": {"buffer_m": 5},
+                "geometry": {"type": "LineString", "coordinates": line},
+            },
+        ],
+    }  # fmt: skip
+    features, mistakes = read_features(json.dumps(document), file="a.geojson")
+    assert mistakes == []
+    area, corridor = features[0].shape, features[1].shape
+    assert isinstance(area, Area) and isinstance(corridor, Corridor)
+    assert area.polygons[0][0][1:3, 0].tolist() == [side * 180, side * 180]
+    assert corridor.lines[0][1].tolist() == [side * 180, 1]
+
+
+def test_what_came_is_quoted_without_its_control_characters() -> None:
+    """They would move the cursor, or colour what follows."""
+    said = str(Mistake("a.yaml", 1, 1, "odd", "x\x1b[2J\ty\n\u202ez"))
+    assert said == "a.yaml:1:1: odd, got `x [2J y  z`"

@@ -67,8 +67,15 @@ def rows(offsets: IntArray, fences: IntArray) -> list[list[int]]:
 
 
 def differences(shapes: list[Shape], lat: FloatArray, lng: FloatArray) -> list[tuple[int, float, float, bool]]:
+    """`differences_of` an index of these shapes."""
+    return differences_of(FenceIndex.build(shapes), shapes, lat, lng)
+
+
+def differences_of(
+    index: FenceIndex, shapes: list[Shape], lat: FloatArray, lng: FloatArray
+) -> list[tuple[int, float, float, bool]]:
     """(fence, lat, lng, what the index says) wherever index and twin differ; checks the form of the answer too."""
-    offsets, fences = FenceIndex.build(shapes).match(lat, lng)
+    offsets, fences = index.match(lat, lng)
     assert offsets[0] == 0
     assert offsets[-1] == fences.size
     assert all(row == sorted(set(row)) for row in rows(offsets, fences))
