@@ -139,6 +139,9 @@ class _Reader:
         if not isinstance(positions, list) or not positions:
             self._fault(path, part, "empty geometry", brief(positions), "list its positions")
             return None
+        chain = _good_chain(positions)
+        if chain is not None:
+            return chain
         bad = [(k, fault) for k, p in enumerate(positions) if (fault := self._position_fault(p)) is not None]
         if not bad:
             return np.array([[float(p[0]), float(p[1])] for p in positions])
@@ -230,6 +233,24 @@ def _on_one_side(chain: FloatArray) -> FloatArray:
     out = chain.copy()
     out[on_it, 0] = 180.0 * others[0]
     return out
+
+
+def _good_chain(positions: list[Any]) -> FloatArray | None:
+    """The positions as float64[n, 2], if nothing is wrong with any; None to have them looked at one by one.
+
+    >>> _good_chain([[139.7, 35.69], [139, 35]]).tolist(), _good_chain([[139.7, 91.0]])
+    ([[139.7, 35.69], [139.0, 35.0]], None)
+    """
+    if set(map(type, positions)) != {list} or set(map(len, positions)) != {2}:
+        return None
+    numbers = [number for position in positions for number in position]
+    if not set(map(type, numbers)) <= {float, int}:
+        return None
+    try:
+        found = np.array(numbers, np.float64).reshape(-1, 2)
+    except OverflowError:
+        return None
+    return found if bool((np.abs(found) <= (180.0, 90.0)).all()) else None
 
 
 def brief(value: Any) -> str:
