@@ -51,6 +51,7 @@ class RuleSet:
     _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
     _timers: tuple[Pair, ...] = field(init=False, repr=False)
+    _zones: dict[PlaceRef, set[ZoneInfo]] = field(init=False, repr=False)
     _running: frozenset[str] = field(init=False, repr=False)
     _found: dict[tuple[str, Kind, int | None], tuple[Pair, ...]] = field(init=False, repr=False)
     _dwells: dict[str, tuple[int, ...]] = field(init=False, repr=False)
@@ -69,6 +70,18 @@ class RuleSet:
                 events.setdefault(trigger.event_type, []).append((rule, trigger))
         self._events = {kind: tuple(pairs) for kind, pairs in events.items()}
         self._timers = tuple((rule, trigger) for rule, trigger in acting if trigger.kind is Kind.TIMER)
+        self._zones = self._zones_by_ref()
+
+    def _zones_by_ref(self) -> dict[PlaceRef, set[ZoneInfo]]:
+        """The zones of the places that timers watch."""
+        watched = {trigger.inside for rule in self.rules for trigger in rule.triggers}
+        zones: dict[PlaceRef, set[ZoneInfo]] = {ref: set() for ref in watched if ref is not None}
+        if zones:
+            for place in self.places:
+                for ref in _refs(place):
+                    if ref is not None and ref in zones:
+                        zones[ref].add(self.zone_of(place))
+        return zones
 
     def rule(self, rule_id: str) -> Rule | None:
         """The rule of an id, in whatever state."""
@@ -113,9 +126,7 @@ class RuleSet:
             return (zone(trigger.timezone) or self.timezone,)
         if trigger.inside is None:
             return (self.timezone,)
-        names = {place.timezone for place in self.places if trigger.inside.covers(place)}
-        zones = {(zone(name) if name else None) or self.timezone for name in names}
-        return tuple(sorted(zones, key=lambda tz: tz.key)) or (self.timezone,)
+        return tuple(sorted(self._zones[trigger.inside], key=lambda tz: tz.key)) or (self.timezone,)
 
     def zone_of(self, place: Place) -> ZoneInfo:
         """The zone of a place, else the setting's."""
