@@ -33,6 +33,10 @@ class Admin:
         self._settings = settings
         self._load = load
 
+    def take(self, settings: HttpSettings) -> None:
+        """From now on, these limits count."""
+        self._settings = settings
+
     async def put_user(self, request: web.Request) -> web.Response:
         """Merge into what is known of a user; `null` removes."""
         user = path_id(request)

@@ -44,6 +44,23 @@ _SHUTDOWN_S: Final = 5.0
 _OTHER: Final = "other"
 
 
+class Adjustable(NamedTuple):
+    """The parts of an application whose settings change while it runs."""
+
+    ingest: Ingest
+    admin: Admin
+    gatekeeper: Gatekeeper
+
+    def take(self, settings: HttpSettings) -> None:
+        """From the next request on, these keys and limits are in force."""
+        self.ingest.take(settings)
+        self.admin.take(settings)
+        self.gatekeeper.take(ingest=settings.ingest, admin=settings.admin)
+
+
+_ADJUSTABLE: Final = web.AppKey("adjustable", Adjustable)
+
+
 class Route(NamedTuple):
     """One route: the method, the path with its parts, who may use it, and the handler."""
 
@@ -56,8 +73,10 @@ class Route(NamedTuple):
 def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock) -> web.Application:
     """The application over an intake. `HttpServer` runs it, or any runner of aiohttp's."""
     load = Load(settings.bodies_max_bytes, metrics.in_flight)
-    table = routes(Ingest(intake, settings, metrics, clock, load), Admin(intake, settings, load), Open(intake, metrics))
-    way = Way(Gatekeeper(ingest=settings.ingest, admin=settings.admin), metrics, clock)
+    ingest, admin = Ingest(intake, settings, metrics, clock, load), Admin(intake, settings, load)
+    table = routes(ingest, admin, Open(intake, metrics))
+    gatekeeper = Gatekeeper(ingest=settings.ingest, admin=settings.admin)
+    way = Way(gatekeeper, metrics, clock)
     app = web.Application(
         handler_args={
             "access_log": None,
@@ -70,6 +89,7 @@ def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Cl
     for route in table:
         add = app.router.add_get if route.method == "GET" else partial(app.router.add_route, route.method)
         add(route.path, way.of(route))  # `add_get` adds HEAD too
+    app[_ADJUSTABLE] = Adjustable(ingest, admin, gatekeeper)
     app.router.add_route("*", "/{rest:.*}", way.of(Route("*", _OTHER, Access.OPEN, Nowhere(table).answer)))
     return app
 
@@ -78,6 +98,7 @@ class HttpServer:
     """An application such as `make_app` gives, listening."""
 
     def __init__(self, app: web.Application) -> None:
+        self._app = app
         self._runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_S)
         self._port = 0
 
@@ -91,6 +112,10 @@ class HttpServer:
         """Where it listens, as a client writes it."""
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def take(self, settings: HttpSettings) -> None:
+        """From the next request on, these keys and limits are in force; sizes and times of connections stay."""
+        self._app[_ADJUSTABLE].take(settings)
 
     async def start(self, host: str, port: int) -> None:
         """Listen. Port 0 is any that is free. Raises `OSError` when the address cannot be had."""

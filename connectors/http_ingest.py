@@ -38,12 +38,21 @@ class Ingest:
 
     def __init__(self, intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock, load: Load) -> None:
         self._intake = intake
-        self._settings = settings
         self._metrics = metrics
         self._clock = clock
         self._load = load
+        self._rates: Rates | None = None
+        self._settings = settings
+        self.take(settings)
+
+    def take(self, settings: HttpSettings) -> None:
+        """From now on, these limits count. Devices have full buckets again when their rate is another."""
         per_s, holds = settings.ping.max_rate_per_device, settings.ping.max_batch
-        self._rates = None if per_s is None else Rates(per_s=per_s, holds=holds)
+        if per_s is None:
+            self._rates = None
+        elif self._rates is None or not self._rates.are(per_s=per_s, holds=holds):
+            self._rates = Rates(per_s=per_s, holds=holds)
+        self._settings = settings
 
     async def pings(self, request: web.Request) -> web.Response:
         """Take pings and sightings: 202, or 422 when all of them are bad."""

@@ -33,6 +33,10 @@ class Gatekeeper:
     __slots__ = ("_admin", "_ingest")
 
     def __init__(self, *, ingest: Sequence[str], admin: Sequence[str]) -> None:
+        self.take(ingest=ingest, admin=admin)
+
+    def take(self, *, ingest: Sequence[str], admin: Sequence[str]) -> None:
+        """From now on, only these keys count."""
         self._ingest = tuple(key.encode() for key in ingest)
         self._admin = tuple(key.encode() for key in admin)
 

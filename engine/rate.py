@@ -31,6 +31,10 @@ class Rates:
         self._buckets: dict[str, tuple[float, float]] = {}
         self._added = 0
 
+    def are(self, *, per_s: float, holds: int) -> bool:
+        """True if the buckets are of this kind."""
+        return (self._per_s, self._holds) == (per_s, float(holds))
+
     def __len__(self) -> int:
         return len(self._buckets)
 

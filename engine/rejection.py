@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ID_MAX: Final = 256
 #: JSON nested deeper than this is refused where it is kept: whoever writes it out again must not run out of stack.
 DEPTH_MAX: Final = 32
+_IN_ERA: Final = "must be in the years 1000 to 9999"
+_TIME_MEND: Final = "write it such as `2026-11-25T17:00:00.120+09:00`, or as epoch milliseconds"
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 
 
@@ -196,32 +198,32 @@ def check_time(name: str, value: object) -> int:
         return number_ms(check_number(name, value))
     time_ms = instant_ms(value)
     if time_ms is None:
-        mend = "write it such as `2026-11-25T17:00:00.120+09:00`, or as epoch milliseconds"
-        raise refuse(RejectReason.WRONG_TYPE, name, "must be RFC 3339 with its zone", value, mend)
+        raise refuse(RejectReason.WRONG_TYPE, name, "must be RFC 3339 with its zone", value, _TIME_MEND)
     return time_ms
 
 
 def check_era(name: str, time_ms: int) -> None:
     """Raise `RefusedError` for an instant that cannot be written out."""
     if not in_era(time_ms):
-        raise refuse(RejectReason.OUT_OF_RANGE, name, "must be in the years 1000 to 9999", time_ms)
+        raise refuse(RejectReason.OUT_OF_RANGE, name, _IN_ERA, time_ms, _TIME_MEND)
 
 
 def check_age(time_ms: int, now_ms: int, *, max_age_ms: int, max_ahead_ms: int) -> None:
     """Raise `RefusedError` for an instant too long before or after the time received."""
     if time_ms < now_ms - max_age_ms:
         in_seconds = now_ms - max_age_ms <= time_ms * 1000 <= now_ms + max_ahead_ms
-        raise RefusedError(
-            RejectReason.TOO_OLD,
-            f"`time` is {_span(now_ms - time_ms)} ago, at most {_span(max_age_ms)} is taken"
-            + (", is it in seconds instead of milliseconds?" if in_seconds else ""),
-        )
+        hint = ", is it in seconds instead of milliseconds?" if in_seconds else ""
+        ago = f"`time` is {_span(now_ms - time_ms)} ago, at most {_span(max_age_ms)} is taken{hint}"
+        raise RefusedError(RejectReason.TOO_OLD, _without_era(time_ms) or ago)
     if time_ms > now_ms + max_ahead_ms:
-        raise RefusedError(
-            RejectReason.IN_FUTURE,
-            f"`time` is {_span(time_ms - now_ms)} ahead, at most {_span(max_ahead_ms)} is taken, "
-            "is the device's clock right?",
-        )
+        ahead = f"`time` is {_span(time_ms - now_ms)} ahead, at most {_span(max_ahead_ms)} is taken"
+        clock = f"{ahead}, is the device's clock right?"
+        raise RefusedError(RejectReason.IN_FUTURE, _without_era(time_ms) or clock)
+
+
+def _without_era(time_ms: int) -> str:
+    """What is said of an instant that no calendar has: in days it would only be odd."""
+    return "" if in_era(time_ms) else f"`time` {_IN_ERA}, got `{shown(time_ms)}`, {_TIME_MEND}"
 
 
 def _span(span_ms: int) -> str:

@@ -46,12 +46,22 @@ class Editable(Protocol):
 
 
 class Reloader:
-    """Watches one folder. `applied` is called with each version that came into force, before new pings meet it."""
+    """Watches one folder. `unfit` says what keeps a good version from running here: variables that are not set.
+
+    `applied` is called with each version that came into force, before new pings meet it.
+    """
 
     def __init__(
-        self, path: Path, live: Editable, metrics: Metrics, applied: Callable[[Site], Awaitable[None]]
+        self,
+        path: Path,
+        live: Editable,
+        metrics: Metrics,
+        applied: Callable[[Site], Awaitable[None]],
+        *,
+        unfit: Callable[[Site], list[Mistake]] = lambda _: [],
     ) -> None:
         self._path = path
+        self._unfit = unfit
         self._live = live
         self._metrics = metrics
         self._applied = applied
@@ -88,6 +98,8 @@ class Reloader:
             site, mistakes = await asyncio.to_thread(read_site, files, previous=known)
             if site is None:
                 return self.mistaken(mistakes)
+            if unfit := self._unfit(site):
+                return self.mistaken(unfit)
             if site.version != known.version:
                 try:
                     await self._live.edit(site)

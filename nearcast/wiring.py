@@ -23,7 +23,7 @@ from engine.listen import is_loopback
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings, resolve_env
 from engine.site import read_site
-from geo.mistake import MistakesError
+from geo.mistake import Mistake, MistakesError
 from nearcast.channels import make_channels
 from nearcast.door import Door
 from nearcast.fault import InputFaultError
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from engine.ports import Delivery
     from engine.settings import Settings
     from engine.site import Site
-    from geo.mistake import Mistake
 
 log = structlog.get_logger("nearcast")
 
@@ -124,13 +123,21 @@ async def _start(
     metrics = Metrics(settings.max_rules, around.clock)
     live = _make_live(path, settings, store, back, metrics, around)
     door = Door(live, store)
+    server = HttpServer(make_app(door, HttpSettings.of(settings), metrics, around.clock))
+    host, port = around.listen or (settings.host, settings.port)
+
+    def unfit(new: Site) -> list[Mistake]:
+        filled, mistakes = resolve_env(new.settings, os.environ)
+        return mistakes or _too_open(host, filled)
 
     async def applied(new: Site) -> None:
-        fresh = make_channels(_filled(new.settings), path, clock=around.clock, show=around.show, colour=around.colour)
+        filled = _filled(new.settings)
+        fresh = make_channels(filled, path, clock=around.clock, show=around.show, colour=around.colour)
         await live.dispatcher.reload(fresh.by_name, fresh.concurrency, others=fresh.others)
+        server.take(HttpSettings.of(filled))
         _tell(metrics, new, around.clock)
 
-    reloader = Reloader(path, live, metrics, applied)
+    reloader = Reloader(path, live, metrics, applied, unfit=unfit)
     upkeep = Upkeep(store, live, around.clock)
     door.after_erasure = upkeep.ask
     loop = asyncio.create_task(live.run())
@@ -142,8 +149,8 @@ async def _start(
         await live.edit(site)
     _tell(metrics, in_force, around.clock)
     try:
-        server = await _listen(door, settings, metrics, around)
-    except InputFaultError:
+        await _listen(server, host, port, settings)
+    except (InputFaultError, MistakesError):
         live.stop()
         await loop
         raise
@@ -214,14 +221,17 @@ def _filled(settings: Settings) -> Settings:
     return filled
 
 
-async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surroundings) -> HttpServer:
-    host, port = around.listen or (settings.host, settings.port)
-    if not is_loopback(host) and not (settings.keys.ingest and settings.keys.admin):
-        raise InputFaultError(
-            f"`{host}` is open to other machines, which needs ingest and admin keys,"
-            " write `keys: {ingest: [...], admin: [...]}` in nearcast.yaml"
-        )
-    server = HttpServer(make_app(door, HttpSettings.of(settings), metrics, around.clock))
+def _too_open(host: str, settings: Settings) -> list[Mistake]:
+    """What is wrong with the keys, seen from where the process listens."""
+    if is_loopback(host) or (settings.keys.ingest and settings.keys.admin):
+        return []
+    what = f"`{host}` is open to other machines, which needs ingest and admin keys"
+    return [Mistake(SETTINGS_FILE, 1, 1, what, None, "write `keys: {ingest: [...], admin: [...]}`")]
+
+
+async def _listen(server: HttpServer, host: str, port: int, settings: Settings) -> None:
+    if too_open := _too_open(host, settings):
+        raise MistakesError(too_open)
     try:
         await server.start(host, port)
     except OSError as error:
@@ -229,4 +239,3 @@ async def _listen(door: Door, settings: Settings, metrics: Metrics, around: Surr
             f"cannot listen on `{host}:{port}`: {error.strerror or error}, is another process there,"
             " choose another with `listen` or `--listen`"
         ) from error
-    return server

@@ -1,4 +1,4 @@
-"""Quantities as people write them: durations, distances, shares, sizes, times of day, dates, instants.
+"""Quantities as people write them: durations, distances, sizes, times of day, dates, instants.
 
 Owns the notation; a unit is always required, for `5` may be seconds to one reader and minutes to the next.
 Every `parse_` function returns None for what it does not understand. Must not know files or positions.
@@ -20,7 +20,6 @@ _SIZE_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # Each notation is one pattern: parsed by it here, and shown to editors by the JSON Schema.
 DURATION: Final = r"^([0-9]{1,12})(ms|s|m|h|d)$"
 DISTANCE: Final = r"^([0-9]{1,9}(?:\.[0-9]{1,6})?)(m|km)$"
-PERCENT: Final = r"^([0-9]{1,3}(?:\.[0-9]{1,6})?)%$"
 SIZE: Final = r"^([0-9]{1,9})(B|KiB|MiB|GiB)$"
 TIME_OF_DAY: Final = r"^(?:([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?|24:00)$"
 DATE: Final = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
@@ -34,7 +33,6 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _duration = re.compile(DURATION)
 _distance = re.compile(DISTANCE)
-_percent = re.compile(PERCENT)
 _size = re.compile(SIZE)
 _time = re.compile(TIME_OF_DAY)
 _date = re.compile(DATE)
@@ -59,17 +57,6 @@ def parse_distance(text: str) -> float | None:
     """
     found = _distance.fullmatch(text)
     return float(found[1]) * _DISTANCE_M[found[2]] if found else None
-
-
-def parse_percent(text: str) -> float | None:
-    """The share, 0 to 1, of `10%`.
-
-    >>> parse_percent("10%"), parse_percent("101%")
-    (0.1, None)
-    """
-    found = _percent.fullmatch(text)
-    share = float(found[1]) / 100 if found else None
-    return share if share is not None and share <= 1 else None
 
 
 def parse_size(text: str) -> int | None:

@@ -6,6 +6,7 @@ Owns the rule for local times that do not exist (the first instant after the gap
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,13 +23,19 @@ _FIRST_MS = -62_135_000_000_000
 _LAST_MS = 253_402_000_000_000
 
 
+#: What the machine's own table of zones holds beside zones: what these mean is not the same everywhere.
+_NO_ZONE = re.compile(r"localtime|posixrules|Factory|posix/.*|right/.*", re.IGNORECASE | re.DOTALL)
+
+
 @lru_cache(maxsize=4096)
 def zone(name: str) -> ZoneInfo | None:
     """The zone of an IANA name, None where there is none. Any text may come in.
 
-    >>> zone("Asia/Tokyo"), zone("../etc/passwd"), zone("Mars/Olympus")
-    (zoneinfo.ZoneInfo(key='Asia/Tokyo'), None, None)
+    >>> zone("Asia/Tokyo"), zone("../etc/passwd"), zone("Mars/Olympus"), zone("localtime")
+    (zoneinfo.ZoneInfo(key='Asia/Tokyo'), None, None, None)
     """
+    if _NO_ZONE.fullmatch(name):
+        return None
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):

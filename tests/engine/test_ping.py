@@ -221,6 +221,13 @@ def test_times_too_far_off_are_refused_by_the_time_received() -> None:
         assert reason(GOOD | {"time": old}) == "too_old"
 
 
+@pytest.mark.parametrize("time", [10**26, 1e26, 1e300, -(10**26), "0001-01-01T00:00:00+23:59", NOW_MS * 1000])
+def test_a_time_that_no_calendar_has_is_shown_as_it_came(time: float | str) -> None:
+    detail = decoded(GOOD | {"time": time}).rejected[0].detail
+    assert detail.startswith("`time` must be in the years 1000 to 9999, got `") and "or as epoch milliseconds" in detail
+    assert len(detail) < 200
+
+
 def test_seconds_in_place_of_milliseconds_are_guessed() -> None:
     got = decoded(GOOD | {"time": NOW_MS // 1000})
     assert got.rejected[0].detail.endswith("is it in seconds instead of milliseconds?")

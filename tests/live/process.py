@@ -235,10 +235,10 @@ class Metrics:
 
 
 @asynccontextmanager
-async def process_of(site: Path) -> AsyncIterator[Process]:
-    """A site's process, started, and killed at the end whatever happened."""
+async def process_of(site: Path, **headers: str) -> AsyncIterator[Process]:
+    """A site's process, started, and killed at the end whatever happened; each request has these headers."""
     process = Process(site)
-    async with process.client():
+    async with process.client(**headers):
         try:
             await process.start()
             yield process

@@ -137,3 +137,29 @@ async def test_a_reload_that_changes_the_fences_ends_presence_and_begins_it_with
         assert metrics.sum("nearcast_transitions_total", kind="entered") == 2
         assert metrics.sum("nearcast_transitions_total", kind="exited") == 1
         await asyncio.gather(*(process.is_ready() for _ in range(10)))
+
+
+@live()
+async def test_keys_and_limits_change_without_a_start_and_what_cannot_run_here_is_refused(tmp_path: Path) -> None:
+    keys = "keys: {ingest: [ingest-1], admin: [admin-1]}\n"
+    site = write_site(tmp_path / "site", settings=keys)
+    async with process_of(site, Authorization="Bearer admin-1") as process:
+
+        async def posted(key: str, count: int = 1) -> int:
+            pings = [{"device": f"d-{n}", "time": process.now_ms(), **IN} for n in range(count)]
+            return (await process.ask("POST", "/v1/pings", json=pings, headers={"Authorization": f"Bearer {key}"}))[0]
+
+        assert [await posted("ingest-1", 3), await posted("ingest-2")] == [202, 401]
+        write_site(site, settings=keys.replace("ingest-1", "ingest-2") + "ping: {max_batch: 2}\n")
+        process.tell(signal.SIGHUP)
+        await until(lambda: process.lines("site in force"), "the new settings are in force")
+        assert [await posted("ingest-1"), await posted("ingest-2", 2), await posted("ingest-2", 3)] == [401, 202, 413]
+        write_site(site, settings=keys.replace("ingest-1", "'${NEARCAST_NOT_SET}'"))
+        process.tell(signal.SIGHUP)
+        await reload_says(process, False)
+        assert any("`NEARCAST_NOT_SET`" in line["mistake"] for line in process.lines("mistake in the site"))
+        assert [await posted("ingest-1"), await posted("ingest-2")] == [401, 202]
+        write_site(site, settings=keys)
+        process.tell(signal.SIGHUP)
+        await reload_says(process, True)
+        assert [await posted("ingest-1", 3), await posted("ingest-2")] == [202, 401]

@@ -37,6 +37,24 @@ def test_each_mistake_is_a_line_with_its_place_and_its_mend(nearcast: Command, t
     assert came.err == "4 mistakes, the rules' own tests run when these are mended\n"
 
 
+def test_a_secret_that_no_webhook_can_be_signed_with_is_a_mistake(nearcast: Command, tmp_path: Path) -> None:
+    channels = "channels: {push: {kind: webhook, url: 'https://h/', secrets: [whsec_c2VjcmV0, 'not base64!', '']}}\n"
+    came = nearcast("check", make_site(tmp_path, nearcast=channels))
+    assert came.code == 1
+    first, second = came.out.splitlines()
+    mend = "write `whsec_` and what `openssl rand -base64 32` prints"
+    assert first == f"nearcast.yaml:1:79: `channels.push.secrets[1]` needs a secret in base64, {mend}"
+    assert second.startswith("nearcast.yaml:1:94: `channels.push.secrets[2]` needs a text that is not empty")
+    assert "not base64!" not in came.out
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "posix/Asia/Tokyo", "right/UTC", "Factory"])
+def test_a_zone_that_is_another_on_each_machine_is_a_mistake(zone: str, nearcast: Command, tmp_path: Path) -> None:
+    came = nearcast("check", make_site(tmp_path, nearcast=f"timezone: {zone}\n"))
+    assert came.code == 1
+    assert came.out.startswith("nearcast.yaml:1:11: `timezone` needs an IANA time zone such as `Asia/Tokyo`, got ")
+
+
 def test_a_failing_test_of_a_rule_fails_the_check_at_its_line(nearcast: Command, tmp_path: Path) -> None:
     rule = FILES["rules/hello.yaml"].replace("then: sent", "then: cooldown")
     came = nearcast("check", make_site(tmp_path, rules__hello=rule))

@@ -44,16 +44,6 @@ def test_m_is_minutes_in_a_duration_and_metres_in_a_distance() -> None:
     assert (units.parse_duration("5m"), units.parse_distance("5m")) == (300_000, 5.0)
 
 
-@pytest.mark.parametrize(("text", "share"), [("10%", 0.1), ("0%", 0.0), ("100%", 1.0), ("2.5%", 0.025)])
-def test_a_percentage_is_a_share(text: str, share: float) -> None:
-    assert units.parse_percent(text) == share
-
-
-@pytest.mark.parametrize("text", ["10", "101%", "-1%", "%", "1e1%"])
-def test_anything_else_is_no_percentage(text: str) -> None:
-    assert units.parse_percent(text) is None
-
-
 @pytest.mark.parametrize(("text", "size"), [("1MiB", 1 << 20), ("64KiB", 1 << 16), ("2GiB", 1 << 31), ("7B", 7)])
 def test_a_size_is_bytes(text: str, size: int) -> None:
     assert units.parse_size(text) == size
@@ -109,7 +99,6 @@ def test_no_text_makes_a_parser_raise(text: str) -> None:
     for parse in (
         units.parse_duration,
         units.parse_distance,
-        units.parse_percent,
         units.parse_size,
         units.parse_time_of_day,
         units.parse_date,
