@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors.intake import Unavailable
 from connectors.kafka_writer import WriteError
@@ -64,7 +64,7 @@ class FrameWriter:
         self._now_ms = now_ms
         self._told = told
         self._open: dict[int, _Open] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
 
     @property
     def ready(self) -> bool:
@@ -88,9 +88,11 @@ class FrameWriter:
         frame = encode_frame(now_ms, inputs)
         if not self._writer.has_room(len(frame)):
             raise Unavailable(1)
+        writing = asyncio.create_task(self._writer.write(self._topic, frame, partition=shard))
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
         try:
-            async with asyncio.timeout(WITHIN_S):
-                written = await self._writer.write(self._topic, frame, partition=shard)
+            written = await asyncio.wait_for(asyncio.shield(writing), WITHIN_S)
         except (WriteError, TimeoutError) as error:
             raise Unavailable(1) from error
         self._told(written, now_ms)
@@ -143,7 +145,12 @@ class FrameWriter:
                 held.timer.cancel()
             task = asyncio.create_task(self._write(shard, held))
             self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+            task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[Any]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited was told, and may be gone
 
     async def _write(self, shard: int, held: _Open) -> None:
         sent_ms = self._now_ms()

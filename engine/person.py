@@ -235,10 +235,7 @@ class SharedPeople(People):
         return []
 
     def _visited(self, person: Person, time_ms: int, place: str) -> None:
-        visit = (time_ms, place)
-        if visit in person.user.visits:
-            return
-        insort(person.user.visits, visit)
+        insort(person.user.visits, (time_ms, place))
         if len(person.user.visits) % 64 == 0:
             after_ms = person.user.visits[-1][0] - self.keep_ms
             person.user.visits = [v for v in person.user.visits if v[0] > after_ms]

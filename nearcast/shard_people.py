@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from connectors.redis_people import Change
 from engine.concerned import everybody, narrowed, users_of
-from engine.decided import decided_of, encode_decided
+from engine.decided import decided_of, decode_decided, encode_decided
 from engine.judge import Judge
 from engine.person import Person, SharedPeople, pack_person, read_person
 from engine.ports import StoreError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: How often a user may be read again since somebody else changed them.
 _ROUNDS_MAX = 50
+#: A user's decisions are counted at each so many changes of the user.
+_LOOK_EACH = 64
 #: What `shard` is where nothing is noted as seen: a timer for everybody.
 _NO_SHARD = -2
 
@@ -46,6 +48,7 @@ class ShardPeople:
     def __init__(self, parts: Parts, shard: int) -> None:
         self._parts = parts
         self._shard = shard
+        self._looked_at: list[str] = []
 
     async def judge(self, folded: Sequence[Folded], site: Site) -> tuple[Outcome, list[Effects]]:
         """Decide what happened in these records, in order, and keep it. Raises `StoreError`."""
@@ -58,6 +61,7 @@ class ShardPeople:
             if rung is not None:
                 async for piece in self._parts.people.of_shard(self._shard):
                     await self._rounds([(offset, received_ms, rung)], set(piece), site, outcome, None)
+        await self._prune()
         return outcome, effects
 
     async def written(self, outcome: Outcome) -> list[tuple[str, bytes]]:
@@ -160,6 +164,8 @@ class ShardPeople:
         again = set()
         for change, answer in zip(changes, await self._parts.people.store(changes, new), strict=True):
             if answer is True:
+                if change.number % _LOOK_EACH == _LOOK_EACH - 1:
+                    self._looked_at.append(change.user)
                 outcome.decided.setdefault(change.user, []).extend(fresh[change.user])
                 outcome.again[change.user] |= known.pop(change.user, set())
             else:
@@ -167,6 +173,14 @@ class ShardPeople:
                 if isinstance(answer, list):
                     known.setdefault(change.user, set()).update(answer)
         return again
+
+    async def _prune(self) -> None:
+        """Forget the older half of the decisions of those who have too many."""
+        people = self._parts.people
+        users, self._looked_at = self._looked_at, []
+        for user in await people.crowded(users) if users else ():
+            kept = sorted(map(decode_decided, await people.decisions(user)), key=lambda one: one.time_ms)
+            await people.drop(user, [one.key for one in kept[: len(kept) // 2]])
 
 
 def _person(name: str, stored: StoredPerson) -> Person:

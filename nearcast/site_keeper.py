@@ -63,6 +63,7 @@ class SiteKeeper:
         if site is None and not wanted.seq:
             raise MistakesError(mistakes)
         if site is not None:
+            await self._refuse_stranger(site, wanted)
             self._compiled[site.version] = site
             if site.version != wanted.version:
                 if wanted.seq and await self._sites.is_known(site.version):
@@ -117,6 +118,16 @@ class SiteKeeper:
     def forget_others(self, versions: set[str]) -> None:
         """Let go of compiled versions but these and the wanted one."""
         self._compiled = {v: s for v, s in self._compiled.items() if v in versions or s is self.site}
+
+    async def _refuse_stranger(self, site: Site, wanted: Wanted) -> None:
+        """Two sites must not share a name: each would bring its own version in force again and again."""
+        theirs = await self._sites.files(wanted.version) if wanted.seq and wanted.version != site.version else None
+        if theirs and not theirs.items() & site.files.items():
+            raise StoreError(
+                f"the site in force under this `cluster.name`, brought by {wanted.by}, has no file in common with the"
+                " one here: if they are two sites, choose another `cluster.name`; if all files were edited, put one of"
+                " them back and edit it while a worker runs"
+            )
 
     async def _want(self, site: Site, instead_of: str) -> Wanted:
         now_ms = self._clock.now_ms()

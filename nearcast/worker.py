@@ -91,6 +91,7 @@ class Worker:
     async def given(self, shards: set[int]) -> None:
         """These shards are this worker's from now on; all others are not."""
         self.joined = True
+        await asyncio.gather(*(r.take(TAKE_S) for n, r in self.runners.items() if n not in shards and r.given))
         for number in sorted(shards):
             runner = self.runners.get(number)
             if runner is None:
