@@ -1,0 +1,236 @@
+"""One worker, and the way of a ping to its message: `python -m benchmarks.cluster --brokers H:P --redis URL`.
+
+Two figures of the scaled-out form, on servers that are there already. **fold**: frames of 50 pings of a steady crowd
+are written as fast as the broker takes them; how many pings a second of wall time and of its own processor time one
+worker folds, devices and offset stored. **way**: pings are posted to a gateway at a steady rate; the time from a ping
+received to its webhook request written, by the dispatcher's own histogram. Everything else on the machine counts too:
+compare processor time, and quote wall time from a quiet machine only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import aiohttp
+import numpy as np
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.city import city
+from connectors.kafka_partition import Partitions
+from engine.rows import Rows, columns
+from engine.wire import encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RULE = """
+id: bench
+state: live
+trigger: {event: entered, place: {tag: watched}}
+audience: {all: [{consent: marketing}]}
+limits: {cooldown: none}
+actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
+"""
+NEARCAST = str(Path(sys.executable).with_name("nearcast"))
+SHARDS = 4
+FRAME = 50
+DEVICES = 10_000
+_SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
+
+
+def main() -> None:
+    """Measure both, and print them."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.cluster")
+    options.add_argument("--brokers", default="127.0.0.1:9092")
+    options.add_argument("--redis", default="redis://127.0.0.1:6379/0")
+    options.add_argument("--frames", type=int, default=20_000)
+    options.add_argument("--rate", type=int, default=2_000)
+    options.add_argument("--seconds", type=float, default=15.0)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(asyncio.run(_fold(Path(folder) / "fold", given)))
+        print(asyncio.run(_way(Path(folder) / "way", given)))
+
+
+async def _fold(folder: Path, given: argparse.Namespace) -> str:
+    world = city(2_000)
+    name = _site(folder, world, given, "http://127.0.0.1:9/")
+    lat, lng = world.points(DEVICES)
+    shard_of = Partitions(SHARDS).of
+    shards: list[list[int]] = [[] for _ in range(SHARDS)]
+    for n in range(DEVICES):
+        shards[shard_of(f"d{n}")].append(n)
+    producer = AIOKafkaProducer(bootstrap_servers=given.brokers, acks="all", max_batch_size=1 << 20, linger_ms=5)
+    with ExitStack() as stack:
+        worker, url = stack.enter_context(_process("worker", folder))
+        await producer.start()
+        at_ms = int(time.time() * 1000) - 3_600_000
+        spent: list[tuple[float, float]] = []
+        for round_ in range(3):  # the first one brings the crowd
+            before = _value(url, "nearcast_frames_total", result="folded")
+            began_s, cpu_s, sent = time.perf_counter(), _cpu_s(worker.pid), 0
+            frames = given.frames if round_ else sum(-(-len(mine) // FRAME) for mine in shards)
+            writing = []
+            while sent < frames:
+                shard = sent % SHARDS
+                mine = shards[shard]
+                start = (sent // SHARDS * FRAME) % len(mine)
+                at_ms += 1
+                rows = _rows([mine[(start + k) % len(mine)] for k in range(FRAME)], lat, lng, at_ms)
+                writing.append(
+                    await producer.send(f"{name}.pings", encode_frame(at_ms, [columns([rows])]), partition=shard)
+                )
+                sent += 1
+            await asyncio.gather(*writing)
+            while _value(url, "nearcast_frames_total", result="folded") - before < frames:
+                await asyncio.sleep(0.05)
+            spent.append((time.perf_counter() - began_s, _cpu_s(worker.pid) - cpu_s))
+        await producer.stop()
+    pings = given.frames * FRAME
+    wall_s, cpu_s = min(spent[1:])
+    return (
+        f"fold: frames of {FRAME}, {DEVICES:,} devices, 2,000 fences, one worker: {pings / wall_s:,.0f} pings/s of wall"
+        f" time (writer and broker beside it), {pings / cpu_s:,.0f} pings per second of the worker's processor"
+    )
+
+
+async def _way(folder: Path, given: argparse.Namespace) -> str:
+    world = city(2_000)
+    got = 0
+
+    async def take(_request: web.Request) -> web.Response:
+        nonlocal got
+        got += 1
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/push", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    _site(folder, world, given, f"http://127.0.0.1:{runner.addresses[0][1]}/push")
+    with ExitStack() as stack:
+        _, gateway = stack.enter_context(_process("gateway", folder))
+        stack.enter_context(_process("worker", folder))
+        _, dispatcher = stack.enter_context(_process("dispatcher", folder))
+        async with aiohttp.ClientSession() as http:
+            users = [{"id": f"c{n}", "user": f"d{n}", "type": "user.updated", "time": int(time.time() * 1000),
+                      "data": {"consent": {"marketing": True}}} for n in range(DEVICES)]  # fmt: skip
+            for start in range(0, DEVICES, 500):
+                async with http.post(gateway + "/v1/events", json=users[start : start + 500]) as answer:
+                    assert answer.status == 202, await answer.text()
+            inside = [polygon.representative_point() for polygon in world.polygons[::100]]
+            rng, sent, began_s = np.random.default_rng(1), 0, time.perf_counter()
+            posts = []
+            while time.perf_counter() - began_s < given.seconds:
+                pings = []
+                for _ in range(10):
+                    point = inside[int(rng.integers(len(inside)))] if rng.random() < 0.02 else None
+                    pings.append({"device": f"d{sent % DEVICES}", "time": int(time.time() * 1000), "accuracy": 5.0,
+                                  "lat": point.y if point else 35.4, "lng": point.x if point else 139.4})  # fmt: skip
+                    sent += 1
+                posts.append(asyncio.create_task(_post(http, gateway, pings)))
+                await asyncio.sleep(max(0.0, began_s + sent / given.rate - time.perf_counter()))
+            await asyncio.gather(*posts)
+            await asyncio.sleep(1)
+        p50, p99 = (_quantile(dispatcher, "nearcast_ping_to_handoff_seconds", q) for q in (0.5, 0.99))
+    await runner.cleanup()
+    return (
+        f"way: {sent / given.seconds:,.0f} pings/s, {got} messages: from a ping received to its request written,"
+        f" p50 at most {p50 * 1000:g} ms, p99 at most {p99 * 1000:g} ms (bounds of the histogram's buckets)"
+    )
+
+
+async def _post(http: aiohttp.ClientSession, gateway: str, pings: list[dict[str, Any]]) -> None:
+    async with http.post(gateway + "/v1/pings", json=pings) as answer:
+        assert answer.status == 202, await answer.text()
+
+
+def _site(folder: Path, world: Any, given: argparse.Namespace, push: str) -> str:
+    """Write the site and make its topics; returns the cluster's name."""
+    name = f"bench-{secrets.token_hex(4)}"
+    for part in ("fences", "rules"):
+        (folder / part).mkdir(parents=True)
+    (folder / "fences/all.geojson").write_bytes(world.geojson())
+    (folder / "rules/all.yaml").write_text(RULE)
+    (folder / "nearcast.yaml").write_text(
+        f'channels: {{push: {{kind: webhook, url: "{push}", secret: "{_SECRET}"}}}}\n'
+        f'cluster: {{name: {name}, brokers: ["{given.brokers}"], redis: "{given.redis}", partitions: {SHARDS},'
+        " replicas: 1}\n"
+    )
+    subprocess.run([NEARCAST, "worker", str(folder), "--create-topics"], check=True, capture_output=True)
+    return name
+
+
+@contextmanager
+def _process(role: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A role, ready; its process and where it listens."""
+    log = folder.with_name(f"{folder.name}.{role}.log")
+    with log.open("wb") as out:
+        child = subprocess.Popen([NEARCAST, role, str(folder), "--listen", "127.0.0.1:0"], stdout=out, stderr=out)
+    try:
+        url = ""
+        while not (url and _is_ready(url)):
+            assert child.poll() is None, log.read_text()
+            lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+            url = next((line["listen"] for line in lines if line["event"] == "ready"), "")
+            time.sleep(0.1)
+        yield child, url
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urlopen(url + "/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _samples(url: str) -> list[Any]:
+    with urlopen(url + "/metrics", timeout=10) as answer:
+        return [s for family in text_string_to_metric_families(answer.read().decode()) for s in family.samples]
+
+
+def _value(url: str, name: str, **labels: str) -> float:
+    return sum(s.value for s in _samples(url) if s.name == name and labels.items() <= s.labels.items())
+
+
+def _quantile(url: str, name: str, q: float) -> float:
+    """The upper bound of the bucket that holds the quantile."""
+    buckets = [(float(s.labels["le"]), s.value) for s in _samples(url) if s.name == name + "_bucket"]
+    total = buckets[-1][1]
+    return next(bound for bound, count in buckets if count >= q * total)
+
+
+def _rows(numbers: list[int], lat: Any, lng: Any, time_ms: int) -> Rows:
+    none: list[Any] = [None] * len(numbers)
+    return Rows(
+        [f"d{n}" for n in numbers], [time_ms] * len(numbers), [float(lat[n]) for n in numbers],
+        [float(lng[n]) for n in numbers], none, none, [8.0] * len(numbers), none, none, none, none,
+    )  # fmt: skip
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()
