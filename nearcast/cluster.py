@@ -6,6 +6,7 @@ Owns the checks at the start and what is refused with which words. Must not know
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from dataclasses import dataclass, field
@@ -24,13 +25,15 @@ from connectors.redis_people import RedisPeople
 from connectors.redis_shards import RedisShards
 from connectors.redis_sites import RedisSites
 from engine.ports import StoreError
+from engine.settings_file import resolve_env
+from geo.mistake import MistakesError
 from nearcast.fault import InputFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.reload import Reloader
 from nearcast.run import listen_option, run_loop
 from nearcast.site_keeper import SiteKeeper
-from nearcast.site_store import filled_settings, settings_of
+from nearcast.site_store import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -86,7 +89,7 @@ class Cluster:
 
 async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluster:
     """Connect, check, and bring the site in force. Raises `StoreError`, `MistakesError`, `InputFaultError`."""
-    settings = filled_settings(settings_of(files))
+    settings = role_settings(settings_of(files), role)
     cluster, clock = settings.cluster, MachineClock()
     names = Names(cluster.name)
     redis = RedisClient(cluster.redis)
@@ -112,6 +115,18 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
         await redis.close()
         raise
     return made
+
+
+def role_settings(settings: Settings, role: str) -> Settings:
+    """The settings with the environment's variables in them; those of channels only where messages leave.
+
+    Raises `MistakesError` for those that are not set.
+    """
+    filled, mistakes = resolve_env(settings, os.environ)
+    needed = [m for m in mistakes if role == "dispatcher" or not m.what.startswith("`channels.")]
+    if needed:
+        raise MistakesError(needed)
+    return filled
 
 
 def run_role(

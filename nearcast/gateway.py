@@ -17,7 +17,16 @@ from connectors.kafka_frames import FrameWriter
 from connectors.kafka_writer import KafkaWriter
 from connectors.redis_deliveries import RedisDeliveries
 from engine.listen import is_loopback
-from nearcast.cluster import Cluster, RoleOptions, listening, open_cluster, run_role, tell_site, until_told
+from nearcast.cluster import (
+    Cluster,
+    RoleOptions,
+    listening,
+    open_cluster,
+    role_settings,
+    run_role,
+    tell_site,
+    until_told,
+)
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.gateway_door import GatewayDoor
 from nearcast.gateway_raw import RawPings
@@ -79,13 +88,17 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
     door = GatewayDoor(cluster, frames, writer, deliveries)
     raw = RawPings(cluster, frames, writer)
 
+    def http_of(site: Site) -> HttpSettings:
+        return replace(HttpSettings.of(role_settings(site.settings, "gateway")), waits=False)
+
+    server = HttpServer(make_app(door, http_of(cluster.sites.site), cluster.metrics, cluster.clock))
+    host, _ = listen_option(options.listen) or (settings.host, settings.port)
+
     async def site_changed(site: Site) -> None:
+        server.take(http_of(site))
         tell_site(cluster.metrics, site, cluster.clock)
 
     reloader = cluster.reloader(site_changed)
-    http = replace(HttpSettings.of(settings), waits=False)
-    server = HttpServer(make_app(door, http, cluster.metrics, cluster.clock))
-    host, _ = listen_option(options.listen) or (settings.host, settings.port)
     beside: list[asyncio.Task[None]] = []
     try:
         if not is_loopback(host) and not (settings.keys.ingest and settings.keys.admin):

@@ -20,13 +20,22 @@ from connectors.kafka_topics import make_topics
 from connectors.kafka_writer import KafkaWriter
 from connectors.redis_places import RedisPlaces
 from engine.ports import StoreError
-from nearcast.cluster import Cluster, RoleOptions, listening, open_cluster, run_role, tell_site, until_told
+from nearcast.cluster import (
+    Cluster,
+    RoleOptions,
+    listening,
+    open_cluster,
+    role_settings,
+    run_role,
+    tell_site,
+    until_told,
+)
 from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
 from nearcast.shard import Shard
 from nearcast.shard_parts import Parts
 from nearcast.shard_runner import ShardRunner
-from nearcast.site_store import filled_settings, settings_of
+from nearcast.site_store import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +56,7 @@ LEAVE_S: Final = 4.0
 
 def create_topics(path: Path) -> list[str]:
     """Make the topics that are missing; returns their names."""
-    settings = filled_settings(settings_of(read_folder(path)))
+    settings = role_settings(settings_of(read_folder(path)), "worker")
     return asyncio.run(make_topics(settings.cluster, settings.keep))
 
 
