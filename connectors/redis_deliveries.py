@@ -30,6 +30,11 @@ class KeptDelivery(msgspec.Struct, frozen=True):
     delivery: Delivery
     again: int = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.delivery.state is not DeliveryState.PENDING
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(KeptDelivery).decode

@@ -77,9 +77,13 @@ class Handover:
     # -- taking up -------------------------------------------------------------------------------------------------
 
     async def take_up(self, partition: int, records: Sequence[Record]) -> None:
-        """Take up what is to be delivered of these records. Raises `StoreError`; then nothing of them was taken."""
+        """Take up what is to be delivered of these records. Raises `StoreError`; then nothing of them was taken.
+
+        What is held here may end while Redis is asked: that counts then, and not what Redis said before.
+        """
         found = [(record, self._decoded(partition, record)) for record in records]
         keys = [d.key for _, decided in found if decided is not None for d in decided.deliveries]
+        mine = {key: self._held[key].again for key in keys if key in self._held}
         known = dict(zip(keys, await self._deliveries.read(keys), strict=True)) if keys else {}
         fresh: list[KeptDelivery] = []
         done: list[KeptDelivery] = []
@@ -89,21 +93,20 @@ class Handover:
             for delivery in decided.deliveries if decided is not None else ():
                 assert decided is not None
                 kept = known[delivery.key]
-                if (
-                    kept is not None
-                    and kept.again >= decided.again
-                    and kept.delivery.state is not DeliveryState.PENDING
-                ):
+                if kept is not None and kept.again >= decided.again and kept.over:
                     done.append(kept)
                     continue
                 places.setdefault(delivery.key, []).append((partition, record.offset))
-                if delivery.key not in begun and delivery.key not in self._held:
+                is_mine = delivery.key in self._held or decided.again <= mine.get(delivery.key, -1)
+                if delivery.key not in begun and not is_mine:
                     one = self._begin(delivery, decided, kept)
                     begun[delivery.key] = one
                     if kept is None or kept.again < decided.again:
                         fresh.append(one)
         await self._deliveries.write(fresh)
         await self._settle([k.delivery for k in done], [k for k in fresh if k.again])
+        for key in mine.keys() - self._held.keys() - begun.keys():  # ended meanwhile
+            places.pop(key, None)
         self._count(partition, [record for record, _ in found], places)
         for key, one in begun.items():
             self._held[key] = _Held(one.delivery, one.again)
