@@ -14,7 +14,7 @@ CODE := geo rules engine connectors nearcast
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help install demo warm test test-long check format bench bench-quick constraints wheel clean
+.PHONY: help install demo cluster warm test test-long check format bench bench-quick constraints wheel clean
 
 help: ## this page
 	@echo 'Nearcast. Begin with `make demo`: Tokyo, a crowd, and pushes within a minute of its start.'
@@ -32,6 +32,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo 'installing into $(VENV), the first time takes a minute or two'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fast,cluster,dev]'
 	@touch $@
+
+cluster: warm ## the scaled-out form here, without containers: Kafka, Redis, two workers, a gateway, a dispatcher, the crowd
+	@PYTHONPATH=. $(BIN)/python -m deploy.local
 
 warm: install ## compile the fast parts now (every command does it by itself when it must)
 	@$(BIN)/nearcast warm
