@@ -66,7 +66,7 @@ class LineReader:
         codes[2] = self._names.normal_beacons(codes[2])
         kind[(kind == PLAIN) & ~_good(numbers, times, codes, self._names.long)] = ODD
         plain = np.nonzero(kind == PLAIN)[0]
-        strings = self._names.strings
+        strings = list(self._names.strings)  # its own: whoever works these must not see the table grow
         pings = _columns(numbers[:, plain], times[:, plain], codes[:, plain], mocked[:rows][plain], strings)
         return Lines(kind, begins, pings)
 
