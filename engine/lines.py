@@ -65,7 +65,7 @@ class LineReader:
             kind[np.searchsorted(begins, np.nonzero(data > 127)[0], side="right") - 1] = ODD
         codes[2] = self._names.normal_beacons(codes[2])
         kind[(kind == PLAIN) & ~_good(numbers, times, codes, self._names.long)] = ODD
-        plain = np.nonzero(kind == PLAIN)[0]
+        plain: Any = slice(None) if (kind == PLAIN).all() else np.nonzero(kind == PLAIN)[0]
         strings = list(self._names.strings)  # its own: whoever works these must not see the table grow
         pings = _columns(numbers[:, plain], times[:, plain], codes[:, plain], mocked[:rows][plain], strings)
         return Lines(kind, begins, pings)
