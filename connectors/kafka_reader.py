@@ -16,7 +16,7 @@ from connectors.kafka_topics import RECORD_BYTES_MAX
 from engine.ports import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
 #: A broker that gives no record for so long while there are some is away.
 _GIVES_S: Final = 10.0
@@ -50,6 +50,7 @@ class KafkaReader:
             fetch_max_wait_ms=200,
         )
         self._turn = asyncio.Lock()
+        self._place: tuple[int, int] | None = None
 
     async def start(self) -> None:
         """Connect. Raises `ReadError`."""
@@ -78,24 +79,27 @@ class KafkaReader:
             raise ReadError(f"the broker does not tell the ends of `{self._topic}`: {error!r}") from error
         return {at.partition: offset for at, offset in found.items()}
 
-    async def stretch(self, partition: int, first: int, until: int) -> AsyncIterator[list[Record]]:
+    async def stretch(self, partition: int, first: int, until: int) -> AsyncGenerator[list[Record], None]:
         """The records from `first` on, before `until`, in pieces. Raises `ReadError`."""
-        at = TopicPartition(self._topic, partition)
         next_offset = first
+        while next_offset < until:
+            found = await self._piece(partition, next_offset)
+            next_offset = found[-1].offset + 1
+            yield [record for record in found if record.offset < until]
+
+    async def _piece(self, partition: int, first: int) -> list[Record]:
+        """Some records from `first` on, at least one. Several may ask in turn."""
+        at = TopicPartition(self._topic, partition)
         async with self._turn:
             try:
-                self._consumer.assign([at])
-                self._consumer.seek(at, first)
-                while next_offset < until:
-                    found = await asyncio.wait_for(self._consumer.getone(at), _GIVES_S)
-                    more = await self._consumer.getmany(at, timeout_ms=0, max_records=_PIECE)
-                    records = [
-                        Record(r.offset, r.timestamp, r.value or b"")
-                        for r in (found, *more.get(at, ()))
-                        if next_offset <= r.offset < until
-                    ]
-                    next_offset = max(r.offset for r in (found, *more.get(at, ()))) + 1
-                    if records:
-                        yield records
-            except (TimeoutError, KafkaError, OSError) as error:
+                if self._place != (partition, first):  # else what was fetched ahead is thrown away
+                    self._consumer.assign([at])
+                    self._consumer.seek(at, first)
+                self._place = None
+                found = [await asyncio.wait_for(self._consumer.getone(at), _GIVES_S)]
+                more = await self._consumer.getmany(at, timeout_ms=0, max_records=_PIECE)
+                found += more.get(at, ())
+                self._place = (partition, found[-1].offset + 1)
+            except (KafkaError, OSError, TimeoutError) as error:
                 raise ReadError(f"the broker does not give records of `{self._topic}`: {error!r}") from error
+        return [Record(r.offset, r.timestamp, r.value or b"") for r in found]

@@ -9,6 +9,7 @@ when it stores.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from engine.ports import StoreError
 from engine.shard import pack_devices, pack_meta, read_meta, unpack_devices
 from engine.step import Engine
 from engine.wire import Edited, FrameError, Located, decode_frame
+from engine.wire_check import fault_of
 from nearcast.shard_people import ShardPeople
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ log = structlog.get_logger("nearcast.shard")
 
 #: A record with more rows than this was written by nobody of ours, and would hold the shard up.
 ROWS_MAX = 200_000
+#: The store may be ahead of the topic at so many looks before it is believed.
+AHEAD_LOOKS = 6
 #: Of a dead letter so much of its value is kept.
 _DEAD_BYTES_MAX = 1 << 20
 
@@ -62,11 +66,17 @@ class Shard:
         self._stored = StoredShard()
         #: Up to this offset records are folded one by one, since one of them cannot be.
         self._one_by_one = NOTHING
+        self._ahead = 0
 
     @property
     def loaded(self) -> bool:
         """Whether the devices are in memory."""
         return self._engine is not None
+
+    @property
+    def version(self) -> str:
+        """The version of the site in force here; none while it is not loaded."""
+        return "" if self._engine is None else self._engine.site.version
 
     @property
     def devices(self) -> int:
@@ -100,11 +110,14 @@ class Shard:
             return
         ends = await parts.reader.ends([self.number])
         if stored.offset >= ends[self.number]:
-            raise UnfitError(
+            self._ahead += 1
+            kind = UnfitError if self._ahead >= AHEAD_LOOKS else StoreError  # a new leader may be a moment behind
+            raise kind(
                 f"shard {self.number} in redis reflects record {stored.offset}, but `{parts.names.pings}` ends before"
                 f" {ends[self.number]}: the topic was made anew, choose another `cluster.name`, or delete the keys"
                 f" `{{{parts.names.name}.*` in redis"
             )
+        self._ahead = 0
         meta = read_meta(stored.meta)
         engine = Engine(await parts.sites.compiled(meta.site), meta.now_ms)
         async for piece in parts.shards.devices(self.number, stored.generation):
@@ -119,8 +132,9 @@ class Shard:
         begin, end = (await parts.reader.begins(at))[self.number], (await parts.reader.ends(at))[self.number]
         now_ms = parts.clock.now_ms()
         if begin < end:
-            async for piece in parts.reader.stretch(self.number, begin, begin + 1):
-                now_ms = piece[0].time_ms
+            async with aclosing(parts.reader.stretch(self.number, begin, begin + 1)) as stretch:
+                async for piece in stretch:
+                    now_ms = piece[0].time_ms
         return begin, now_ms
 
     async def is_current(self) -> bool:
@@ -167,9 +181,10 @@ class Shard:
             )  # fmt: skip
             parts.metrics.frames("gone", begin - self.offset - 1)
             self.offset = begin - 1
-        async for piece in parts.reader.stretch(self.number, self.offset + 1, until):
-            parts.metrics.frames("refolded", len(piece))
-            await self._fold_all([record for record in piece if record.offset > self.offset])
+        async with aclosing(parts.reader.stretch(self.number, self.offset + 1, until)) as stretch:
+            async for piece in stretch:
+                parts.metrics.frames("refolded", len(piece))
+                await self._fold_all([record for record in piece if record.offset > self.offset])
 
     async def _fold_all(self, records: Sequence[Record]) -> None:
         """Fold records that follow each other, in groups: an edit of the site is one of its own."""
@@ -282,10 +297,14 @@ class Shard:
         """The frame of a record; None when it was none, and was put aside."""
         try:
             frame = decode_frame(record.value)
-            rows = sum(len(item.time) // 8 for item in frame.inputs if isinstance(item, Located))
-            if rows <= ROWS_MAX:
+            located = [item for item in frame.inputs if isinstance(item, Located)]
+            rows = sum(len(item.time) // 8 for item in located)
+            if rows > ROWS_MAX:
+                why = f"holds {rows} rows, at most {ROWS_MAX} are folded at a time, post them in smaller requests"
+            elif faults := [fault for item in located if (fault := fault_of(item))]:
+                why = faults[0]
+            else:
                 return frame
-            why = f"holds {rows} rows, at most {ROWS_MAX} are folded at a time, post them in smaller requests"
         except FrameError as error:
             why = str(error)
         await self._bury(record, why)

@@ -150,6 +150,7 @@ class Worker:
             except StoreError as error:
                 log.warning("the ends of the shards are not known just now", error=str(error))
                 continue
+            self._cluster.sites.forget_others({runner.shard.version for runner in held.values()})
             lags = {n: runner.lag(ends[n]) for n, runner in held.items()}
             waiting = sum(runner.waits for runner in held.values())
             metrics = self._cluster.metrics

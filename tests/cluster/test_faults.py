@@ -9,14 +9,18 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
+from engine.rows import columns
+from engine.wire import encode_frame
 from tests.cluster.fleet import cluster_settings, fleet_of
 from tests.exact import worlds
 from tests.live.load import Crowd
 from tests.live.process import live, until
 from tests.live.reckoning import IN, OUT, owed, write_site
 from tests.live.sink import sink_of
+from tests.world import rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +28,19 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Servers
     from tests.cluster.fleet import Fleet
 
+#: A frame as a later gateway may write it, in MessagePack: {"v": 9, "now_ms": 5, "inputs": []}.
+OF_VERSION_9 = b"\x00\x83\xa1v\x09\xa6now_ms\x05\xa6inputs\x90"
 INSTANT = "detection: {preset: instant}\nping: {max_age: 3d}\n"
 
 
 def headers(record: Any) -> dict[str, str]:
     return {name: value.decode() for name, value in record.headers}
+
+
+def short_of_a_column() -> bytes:
+    """A frame whose columns do not fit together: a kernel would read behind the end of one."""
+    good = columns([rows([{"device": "x", "time": 5, **IN}])])
+    return encode_frame(5, [msgspec.structs.replace(good, lat=b"")])
 
 
 async def produce(
@@ -89,21 +101,20 @@ async def test_what_cannot_be_folded_is_put_aside_and_harms_no_other(servers: Se
         async with fleet_of(site, servers, "poison", workers=1) as fleet:
             await fleet.gateway.consent(["u"])
             for shard in range(4):
-                await produce(servers, "poison.pings", b"\x07 not a frame", partition=shard)
-                await produce(
-                    servers, "poison.pings", b"\x00\x83\xa1v\x09\xa6now_ms\x05\xa6inputs\x90", partition=shard
-                )
+                for poison in (b"\x07 not a frame", OF_VERSION_9, short_of_a_column()):
+                    await produce(servers, "poison.pings", poison, partition=shard)
             raw = {"device": "d", "user": "u", "time": fleet.gateway.now_ms(), **IN}
             await produce(servers, "poison.pings.raw", b"{nonsense", key=b"d")
             await produce(servers, "poison.pings.raw", json.dumps({**raw, "lat": 95}).encode(), key=b"d")
             await produce(servers, "poison.pings.raw", json.dumps(raw).encode(), key=b"d")
             await until(lambda: sink.keys, "the good ping's message is delivered", 30)
             worker = fleet.members["worker-1"]
-            await until(lambda: len(worker.lines("a record was put aside")) == 8, "all are put aside")
-            assert await worker.value("nearcast_frames_total", result="dead") == 8
+            await until(lambda: len(worker.lines("a record was put aside")) == 12, "all are put aside")
+            assert await worker.value("nearcast_frames_total", result="dead") == 12
             found = [headers(record) for record in await fleet.records("pings.dead")]
             reasons = sorted(h["reason"] for h in found if h["topic"] == "poison.pings")
-            assert len(reasons) == 8
+            assert len(reasons) == 12
+            assert sum("column `lat` has 0 bytes for 1 rows" in reason for reason in reasons) == 4
             assert sum("version 9, this program reads 1" in reason for reason in reasons) == 4
             assert len([h for h in found if h["topic"] == "poison.pings.raw"]) == 2
             assert await fleet.gateway.value("nearcast_pings_rejected_total", reason="out_of_range") == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from connectors.clock import MachineClock
 from connectors.kafka_partition import Partitions
 from connectors.kafka_reader import KafkaReader
-from connectors.kafka_topics import Names
+from connectors.kafka_topics import Names, make_topics
 from connectors.kafka_writer import KafkaWriter
 from connectors.metrics import Metrics
 from connectors.redis_client import RedisClient
@@ -18,12 +20,15 @@ from connectors.redis_shards import RedisShards
 from connectors.redis_sites import RedisSites
 from engine.decided import decode_decided
 from engine.rows import columns
+from engine.settings import ClusterSettings, Keep
 from engine.step import Engine
-from engine.wire import UserChanged
+from engine.wire import Located, UserChanged, encode_frame
+from nearcast.shard import LostError, Shard
 from nearcast.shard_parts import Parts
 from nearcast.shard_people import ShardPeople
 from nearcast.site_keeper import SiteKeeper
 from rules.facts import Outcome
+from tests.cluster.fleet import read_topic
 from tests.cluster.servers import free_port
 from tests.world import T0, at, circle, files_of, rows
 
@@ -59,10 +64,12 @@ def judging(servers: Servers, ask: Callable[[Parts], Awaitable[None]]) -> None:
     async def main() -> None:
         redis, clock, name = RedisClient(servers.redis.url), MachineClock(), f"t-{free_port()}"
         keeper = SiteKeeper(RedisSites(redis, name, 60_000), clock, "test")
+        brokers = (servers.kafka.brokers,)
+        await make_topics(ClusterSettings(name=name, brokers=brokers, partitions=SHARDS, replicas=1), Keep())
         await keeper.start(files_of([circle("shop")], rules=RULES, settings="detection: {preset: instant}\n"))
         parts = Parts(
             Names(name), Partitions(SHARDS), RedisShards(redis, name), RedisPeople(redis, name, 600_000),
-            RedisPlaces(redis, name), keeper, KafkaReader([servers.kafka.brokers], "none", client="t"),
+            RedisPlaces(redis, name), keeper, KafkaReader([servers.kafka.brokers], f"{name}.pings", client="t"),
             KafkaWriter([servers.kafka.brokers], client="t", clock=clock), Metrics(), clock,
         )  # fmt: skip
         await parts.reader.start()
@@ -141,5 +148,57 @@ def test_a_timer_finds_everybody_once_however_often_it_is_folded(servers: Server
             outcome, _ = await ShardPeople(parts, shard).judge([(9, 0.0, rung)], site)
             made += [d.user for decided in outcome.decided.values() for _, d, _ in decided]
         assert sorted(made) == sorted(users)
+
+    judging(servers, ask)
+
+
+async def write_frames(parts: Parts, shard: int, devices: list[str], second: int = 1) -> None:
+    for device in devices:
+        lat, lng = at(0)
+        ping = {"device": device, "time": T0 + 1_000 * second, "lat": lat, "lng": lng, "user": "u"}
+        await parts.writer.write(parts.names.pings, encode_frame(T0, [columns([rows([ping])])]), partition=shard)
+
+
+def test_a_record_whose_fold_fails_is_found_among_its_neighbours_and_put_aside(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensed = Engine.sensed
+
+    def failing(self: Engine, inputs: Any, now_ms: int) -> Sensed:
+        if any("bad" in item.strings for item in inputs if isinstance(item, Located)):
+            raise ZeroDivisionError("a fault of ours")
+        return sensed(self, inputs, now_ms)
+
+    async def ask(parts: Parts) -> None:
+        monkeypatch.setattr(Engine, "sensed", failing)
+        await write_frames(parts, 1, ["a", "b", "bad", "c"])
+        shard = Shard(1, parts)
+        await shard.load()
+        await shard.catch_up()
+        assert shard.offset == 3
+        again = Shard(1, parts)
+        await again.load()
+        assert (again.offset, again.devices) == (3, 3)
+        (dead,) = await read_topic(servers.kafka.brokers, parts.names.dead)
+        told = {name: value.decode() for name, value in dead.headers}
+        assert told["reason"] == "cannot be folded: ZeroDivisionError: a fault of ours" and told["offset"] == "2"
+
+    judging(servers, ask)
+
+
+def test_a_worker_whose_shard_another_stored_since_changes_nothing(servers: Servers) -> None:
+    async def ask(parts: Parts) -> None:
+        late, owner = Shard(1, parts), Shard(1, parts)
+        await late.load()
+        await owner.load()
+        await write_frames(parts, 1, ["a", "b"])
+        await owner.catch_up()
+        stored = await parts.shards.read(1)
+        with pytest.raises(LostError, match="was stored by another worker up to record 1"):
+            await late.catch_up()
+        assert await parts.shards.read(1) == stored and not late.loaded
+        await write_frames(parts, 1, ["c"], second=2)
+        await owner.catch_up()
+        assert owner.offset == 2
 
     judging(servers, ask)
