@@ -39,15 +39,20 @@ class Walk:
         self.lat = self.lat + STEP_M * np.sin(self._heading) / LAT_M
         self.lng = self.lng + STEP_M * np.cos(self._heading) / LNG_M
 
-    def batch(self) -> Located:
-        """A ping of everybody where they are now, as one request."""
-        count = len(self.names)
+    def batch(self, first: int = 0, end: int | None = None) -> Located:
+        """A ping of everybody where they are now, or of some, as one request."""
+        names = self.names[first:end]
+        count = len(names)
         none: list[Any] = [None] * count
         rows = Rows(
-            self.names, [self.now_ms] * count, self.lat.tolist(), self.lng.tolist(), none, none,
+            names, [self.now_ms] * count, self.lat[first:end].tolist(), self.lng[first:end].tolist(), none, none,
             [10.0] * count, none, none, none, none,
         )  # fmt: skip
         return columns([rows])
+
+    def batches(self, rows: int) -> list[Located]:
+        """A ping of everybody, in requests of so many rows."""
+        return [self.batch(first, first + rows) for first in range(0, len(self.names), rows)]
 
     def step(self) -> tuple[Located, int]:
         """Move, and ping."""

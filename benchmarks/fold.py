@@ -14,34 +14,50 @@ from engine.step import Engine
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+BATCH = 5_000
+"""Rows of one step: what gathers while a commit runs, under load."""
+WARM_UP = 6
+"""Steps of everybody before anything is timed: who is first seen enters what they stand in."""
+
 
 def bench(size: Size, keep: ExitStack) -> Bench:
-    """Everybody pings once a step; the fold does it all, the limit matches the same points and nothing else."""
+    """With the default detection: two fixes in a row, or a whole circle of accuracy."""
+    return folded("fold", "", size)
+
+
+def folded(name: str, settings: str, size: Size) -> Bench:
+    """Everybody pings every 5 s; the fold does it all, the limit matches the same points and nothing else."""
     world = city(size.fences)
-    site = site_of(world.geojson(), "", RULE)
+    site = site_of(world.geojson(), settings, RULE)
     walk, engine = Walk(world, size.devices), Engine(site, T0)
+    moved: list[int] = []
 
     def ours() -> float:
-        batch, now_ms = walk.step()
+        walk.move()
+        batches, told = walk.batches(BATCH), []
         began = time.process_time()
-        engine.step([batch], now_ms)
-        return time.process_time() - began
+        for batch in batches:
+            told.append(engine.step([batch], walk.now_ms).transitions)
+        spent = time.process_time() - began
+        moved.append(sum(map(len, told)))
+        return spent
 
     def matched() -> Any:
         return pairs_of(*site.index.match(walk.lat, walk.lng))
 
     def limit() -> float:
+        points = [(walk.lat[at : at + BATCH], walk.lng[at : at + BATCH]) for at in range(0, size.devices, BATCH)]
         began = time.process_time()
-        site.index.match(walk.lat, walk.lng)
+        for lat, lng in points:
+            site.index.match(lat, lng)
         return time.process_time() - began
 
-    # everybody is first seen here, and so enters what they stand in: not what is measured
-    for _ in range(3):
+    for _ in range(WARM_UP):
         ours()
-    transitions = sum(len(engine.step([batch], now_ms).transitions) for batch, now_ms in (walk.step(), walk.step()))
+    transitions = sum(moved[-2:]) / 2 / size.devices
     return Bench(
-        "fold", f"the fold, {size.devices:,} devices, {size.fences:,} fences", "pings",
-        f"{world.said}; a walk of 7 m a ping, {transitions / 2 / size.devices:.3f} transitions a ping",
+        name, f"the fold, {settings or 'default detection'}, {size.devices:,} devices, {size.fences:,} fences", "pings",
+        f"{world.said}; a walk of 7 m a ping, {transitions:.3f} transitions a ping, {BATCH:,} pings a step",
         Side("nearcast", size.devices, ours, matched),
         (Side("limit: matching alone", size.devices, limit, matched, "our match of the same points"),),
     )  # fmt: skip

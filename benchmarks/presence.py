@@ -13,8 +13,8 @@ from benchmarks.bench import Bench, Side, Size
 from benchmarks.city import city
 from benchmarks.crowd import T0, Walk
 from benchmarks.site import site_of
-from engine.sense import Transition
 from engine.step import Engine
+from engine.told import Transitions
 from rules.facts import Kind
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ class _Ours:
         """One ping of everybody: the seconds it took, and who moved where."""
         batch, now_ms = self._walk.step()
         began = time.process_time()
-        told, _ = self._sense.located(batch, now_ms, 0)
+        tellings, _ = self._sense.located(batch, now_ms, 0)
+        made = list(Transitions(tellings))
         spent = time.process_time() - began
-        return spent, {(t.device, t.place.id, t.kind.value) for t in told if isinstance(t, Transition)}
+        return spent, {(t.device, t.place.id, t.kind.value) for t in made}
 
 
 class _Sets:

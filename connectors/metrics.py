@@ -23,14 +23,16 @@ from prometheus_client import (
 
 from connectors.clock import MachineClock
 from connectors.metrics_table import BUCKETS_S, DECIDED, RULE_STATES, TABLE, MetricKind, Row
+from engine.told import count_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from connectors.clock import Clock
     from engine.ports import AttemptResult, DeliveryState
-    from engine.sense import Counted, Transition
+    from engine.sense import Counted
     from engine.step import Effects
+    from engine.told import Transition
     from rules.facts import Decision
     from rules.model import Rule
 
@@ -130,8 +132,8 @@ class Metrics:
         late = sum(int(one.late.sum()) for one in counted)
         if late:
             self._all["nearcast_pings_late_total"].inc(late)
-        for transition in transitions:
-            self._transitions[(transition.kind.value,)].inc()
+        for kind, count in count_kinds(transitions).items():
+            self._transitions[(kind.value,)].inc(count)
         for decision in decisions:
             self.decision(decision.rule, decision.outcome.value, decision.reason.value)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connectors.redis_client import Call, RedisClient
-    from engine.sense import Transition
+    from engine.told import Transition
 
 
 class RedisPlaces:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.sense import Moved
-from engine.step import NewSite, Sensed, Told
+from engine.step import NewSite, Sensed
 from engine.timers import Rang
+from engine.told import Telling
 from engine.wire import Edited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Set
 
-    from engine.sense import Transition
     from engine.step import Happening
 
 
@@ -41,9 +40,11 @@ def everybody(sensed: Sensed) -> Sensed | None:
 
 def _users(happening: Happening) -> Iterator[str]:
     match happening:
-        case Told() | NewSite():
-            for item in happening.items:
-                yield from _of(item)
+        case Telling():
+            yield from happening.concerned()
+        case NewSite():
+            for telling in happening.told:
+                yield from telling.concerned()
         case Rang():
             yield from (user for user, _, _ in happening.inside)
         case _:
@@ -52,12 +53,13 @@ def _users(happening: Happening) -> Iterator[str]:
 
 def _narrowed(happening: Happening, users: Set[str]) -> Iterator[Happening]:
     match happening:
-        case Told():
-            items = _items(happening.items, users)
-            if items:
-                yield Told(items)
+        case Telling():
+            part = happening.narrowed(users)
+            if len(part):
+                yield part
         case NewSite():
-            yield NewSite(happening.site, happening.edited, _items(happening.items, users))
+            told = tuple(part for telling in happening.told if len(part := telling.narrowed(users)))
+            yield NewSite(happening.site, happening.edited, told)
         case Rang():
             inside = tuple(entry for entry in happening.inside if entry[0] in users)
             if inside:
@@ -65,14 +67,6 @@ def _narrowed(happening: Happening, users: Set[str]) -> Iterator[Happening]:
         case _:
             if happening.user in users:
                 yield happening
-
-
-def _items(items: Iterable[Transition | Moved], users: Set[str]) -> list[Transition | Moved]:
-    return [item for item in items if any(user in users for user in _of(item))]
-
-
-def _of(item: Transition | Moved) -> tuple[str, ...]:
-    return (item.user_from, item.user_to) if isinstance(item, Moved) else (item.user,)
 
 
 def is_edit(inputs: Iterable[object]) -> bool:

@@ -1,20 +1,18 @@
 """Crossed: a device went through a fence between two fixes, and neither of them was in it.
 
 Owns the limits of what is claimed. Must not know presence. The way between two fixes is straight in longitude and
-latitude, the short way round.
+latitude, the short way round. It starts at the newest fix before that any fence asked about takes: where a fence is
+stricter and does not take it, nothing is claimed, since what came before that is not kept.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from geo.point import Point, distance_m
-
-if TYPE_CHECKING:
-    from engine.presence import Fix
-    from engine.view import View
+from engine.kernel import kernel
+from engine.layout import CROSSED, FIX, Array, Asks, State, wide
+from engine.presence import tell
+from geo.border import cuts
+from geo.cover import covers
+from geo.geodesic import inverse
 
 #: Longer apart than this, nobody knows the way.
 GAP_MS = 120_000
@@ -22,44 +20,59 @@ GAP_MS = 120_000
 SPEED_MAX_M_S = 70.0
 
 
-def crossed(view: View, before: Fix | None, fix: Fix) -> list[int]:
-    """The fences crossed on the way from `before` to `fix`, of those that a rule asks about.
-
-    `before` is the newest fix that any of these fences takes. Where a fence is stricter and does not take it, nothing
-    is claimed: what came before that is not kept.
-    """
-    if before is None or not view.crossings or not 0 < fix.time_ms - before.time_ms <= GAP_MS:
-        return []
-    near = [fence for fence, box in zip(view.crossings, view.boxes.tolist(), strict=True) if _meets(before, fix, box)]
-    if not near or _too_fast(before, fix):
-        return []
-    inside = set(fix.fences)
-    return [
-        fence
-        for fence in near
-        if fence not in inside
-        and not before.accuracy > view.detections[fence].usable_m
-        and not fix.accuracy > view.detections[fence].usable_m
-        and view.borders.cuts(fence, before.lat, before.lng, fix.lat, fix.lng)
-        and _is_outside(view, fence, before.lat, before.lng)
-    ]
+@kernel
+def may_cross(s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: float) -> bool:
+    """True if the box round the way to a fix meets that of a fence asked about."""
+    if asks.crossings.size == 0 or not 0 < time_ms - s.usable[d].time_ms <= GAP_MS:
+        return False
+    for box in asks.boxes:  # noqa: SIM110 # a kernel has no `any`
+        if _meets(s.usable[d].lat, s.usable[d].lng, lat, lng, box):
+            return True
+    return False
 
 
-def _meets(before: Fix, fix: Fix, box: list[float]) -> bool:
-    """True if the box round the way meets a fence's box (lng lat lng lat), or the way runs over the antimeridian."""
-    west, east = min(before.lng, fix.lng), max(before.lng, fix.lng)
-    south, north = min(before.lat, fix.lat), max(before.lat, fix.lat)
-    return east - west > 180.0 or (west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1])
+@kernel
+def tell_crossed(
+    s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: float, fences: Array, request: int, now_ms: int
+) -> None:
+    """Tell the fences crossed on the way to a fix that is in `fences`; its accuracy is the one in the table."""
+    before, accuracy = s.usable[d], s.table[d].accuracy
+    way_m = inverse(before.lat, before.lng, lat, lng)
+    if way_m * 1000 >= SPEED_MAX_M_S * (time_ms - before.time_ms):
+        return
+    for at in range(asks.crossings.size):
+        fence = asks.crossings[at]
+        worst, row = asks.fences[fence].accuracy, wide(asks.fences[fence].border)
+        if (
+            _meets(before.lat, before.lng, lat, lng, asks.boxes[at])
+            and not before.accuracy > worst
+            and not accuracy > worst
+            and not _among(fences, fence)
+            and not covers(asks.borders, row, before.lat, before.lng)
+            and cuts(asks.borders, row, before.lat, before.lng, lat, lng)
+        ):
+            tell(s, d, CROSSED, fence, time_ms, FIX, time_ms, 0, request, now_ms)
 
 
-def _too_fast(before: Fix, fix: Fix) -> bool:
-    way_m = distance_m(
-        Point.from_lat_lng(lat_deg=before.lat, lng_deg=before.lng),
-        Point.from_lat_lng(lat_deg=fix.lat, lng_deg=fix.lng),
-    )
-    return way_m * 1000 >= SPEED_MAX_M_S * (fix.time_ms - before.time_ms)
+@kernel
+def note_usable(s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: float, accuracy: float) -> None:
+    """Note a fix that the next way may start from."""
+    if asks.crossings.size > 0 and not accuracy > asks.crossing_accuracy_m:
+        usable = s.usable[d]
+        usable.time_ms, usable.lat, usable.lng, usable.accuracy = time_ms, lat, lng, accuracy
 
 
-def _is_outside(view: View, fence: int, lat: float, lng: float) -> bool:
-    at = (np.array([fence], np.int32), np.array([lat]), np.array([lng]))
-    return float(view.borders.signed_distance_m(*at)[0]) > 0.0
+@kernel
+def _meets(lat0: float, lng0: float, lat1: float, lng1: float, box: Array) -> bool:
+    """True if the box round the way meets a box (lng lat lng lat), or the way runs over the antimeridian."""
+    west, east = min(lng0, lng1), max(lng0, lng1)
+    south, north = min(lat0, lat1), max(lat0, lat1)
+    return bool(east - west > 180.0 or (west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1]))
+
+
+@kernel
+def _among(fences: Array, fence: int) -> bool:
+    for other in fences:  # noqa: SIM110 # a kernel has no `any`
+        if other == fence:
+            return True
+    return False

@@ -1,34 +1,29 @@
-"""The table of devices: who is where, in columns.
+"""The table of devices: who is where, in arrays.
 
 Owns the state of each device (its clock, its newest fix, its user) and its rows, one for each fence that it is in or
-is about to enter. Must not know what the rows mean: `engine/presence.py` does. Slots are numbers given in order of
-appearance.
+is about to enter: the arrays of `engine/layout.py`, how they grow, and the names of slots and users. Must not know what
+the rows mean: `engine/presence.py` does. Slots are numbers given in order of appearance; those of forgotten devices are
+given again.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from engine.fast import FAR, NEVER
+from engine import layout, pool
+from engine.layout import FAR, NEVER, NONE, Array, State
+
+if TYPE_CHECKING:
+    from engine.layout import Asks
 
 _FIRST_SLOTS = 256
-_FIRST_BLOCK = 4
-#: Counts beyond any setting are all the same.
-_COUNT_MAX = 32_000
-
-Array = np.ndarray[Any, Any]
 
 
 class Row(msgspec.Struct, gc=False):
-    """What is known of one device at one fence.
-
-    `entered_ms` is None until it has entered: then `count` counts fixes in a row that are in, else those surely out,
-    the first of them at `row_ms`. `dwelled_ms` is the longest dwell time already told (or skipped), `waits` says that
-    a dwell time is past but the device had been silent, so that the next fix that is in tells it.
-    """
+    """What is known of one device at one fence: a record of `layout.WORK`. `entered_ms` is None until it entered."""
 
     fence: int
     entered_ms: int | None = None
@@ -38,82 +33,77 @@ class Row(msgspec.Struct, gc=False):
     waits: bool = False
 
 
-#: Columns by device: name, type, value of a device that was never heard of.
-DEVICE_COLUMNS: tuple[tuple[str, Any, Any], ...] = (
-    ("clock_ms", np.int64, NEVER),  # time of the newest fix or sighting
-    ("recv_ms", np.int64, NEVER),  # when that was received
-    ("fix_ms", np.int64, NEVER),  # time of the newest fix
-    ("lat", np.float64, np.nan),
-    ("lng", np.float64, np.nan),
-    ("accuracy", np.float64, np.nan),
-    ("mocked", np.uint8, 0),
-    ("usable_ms", np.int64, NEVER),  # newest fix that `crossed` may start from
-    ("usable_lat", np.float64, np.nan),
-    ("usable_lng", np.float64, np.nan),
-    ("usable_accuracy", np.float64, np.nan),
-    ("user", np.int32, -1),  # number of the user, -1: the device's own id
-    ("busy", np.uint8, 0),  # 1: each fix needs the machine (a count is running, a zone holds it)
-    ("timer_ms", np.int64, FAR),  # earliest timer of its rows and zones, on its own clock; silence apart
-    ("quiet_ms", np.int64, FAR),  # shortest `silence` of its rows
-    ("block", np.int32, 0),  # its rows: pool[block : block + rows]
-    ("rows", np.int32, 0),
-    ("room", np.int32, 0),
-)
-#: Columns by row, in the pool.
-ROW_COLUMNS: tuple[tuple[str, Any], ...] = (
-    ("fence", np.int32),
-    ("owner", np.int32),
-    ("entered_ms", np.int64),
-    ("row_ms", np.int64),
-    ("dwelled_ms", np.int64),
-    ("count", np.int16),
-    ("waits", np.uint8),
-)
-
-
-#: One record a device, and one a row: what a ping touches lies together.
-_DEVICE = np.dtype([(name, dtype) for name, dtype, _ in DEVICE_COLUMNS], align=True)
-_ROW = np.dtype(list(ROW_COLUMNS), align=True)
-_STRANGER = np.array([tuple(empty for _, _, empty in DEVICE_COLUMNS)], _DEVICE)
-_VACANT = np.zeros(1, _ROW)
-_VACANT["owner"] = -1
-
-
 class Devices:
-    """All devices, in a table that grows. A device's rows stand together in a pool, in ascending order of fence.
-
-    `columns` and `pool` are the columns of both, as views.
-    """
+    """All devices. `columns` are those of the table, as views."""
 
     def __init__(self) -> None:
         self.slots: dict[str, int] = {}
         self.names: list[str] = []
         self.users: dict[str, int] = {}
         self.user_names: list[str] = []
+        self.vacant: list[int] = []
         self.columns: dict[str, Array] = {}
-        self.pool: dict[str, Array] = {}
-        self._hold(np.repeat(_STRANGER, _FIRST_SLOTS), np.repeat(_VACANT, _FIRST_SLOTS * 4))
-        self.pool_used = 0
-        self.free: dict[int, list[int]] = {}
+        none = np.zeros(0, np.int64)
+        book = np.zeros(5, np.int64)
+        book[layout.NOTES_FREE] = NONE
+        self.state = State(
+            none, none, none, none, none, none, np.full(layout.SIZES.size, NONE, np.int32), book, none, none, none
+        )
+        self._hold(
+            table=np.zeros(_FIRST_SLOTS, layout.DEVICE),
+            due=np.full(_FIRST_SLOTS, FAR, np.int64),
+            aside=np.zeros(_FIRST_SLOTS, np.uint8),
+            usable=np.zeros(0, layout.USABLE),
+            pool=np.zeros(_FIRST_SLOTS, layout.ROW),
+            notes=np.zeros(_FIRST_SLOTS, layout.NOTE),
+            queue=np.zeros(_FIRST_SLOTS, layout.TIMER),
+            told=np.zeros(_FIRST_SLOTS, layout.TOLD),
+            rows=np.zeros(_FIRST_SLOTS, layout.WORK),
+        )
 
-    def _hold(self, table: Array, rows: Array) -> None:
-        self._table, self._rows = table, rows
-        self.columns = {name: table[name] for name, _, _ in DEVICE_COLUMNS}
-        self.pool = {name: rows[name] for name, _ in ROW_COLUMNS}
+    def _hold(self, **arrays: Array) -> None:
+        self.state = self.state._replace(**arrays)
+        self.columns = {name: self.state.table[name] for name in layout.DEVICE.names or ()}
 
     def __len__(self) -> int:
+        return len(self.slots)
+
+    @property
+    def slots_used(self) -> int:
+        """Slots below this are, or were, those of a device."""
         return len(self.names)
+
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def slots_of(self, names: list[str]) -> Array:
+        """The slots of devices as int32, new ones for those never heard of."""
+        try:
+            return np.fromiter(map(self.slots.__getitem__, names), np.int32, len(names))
+        except KeyError:
+            return np.array([self.slot(name) for name in names], np.int32)
 
     def slot(self, name: str) -> int:
         """The device's slot, a new one if it was never heard of."""
         found = self.slots.get(name)
         if found is not None:
             return found
-        slot = self.slots[name] = len(self.names)
-        self.names.append(name)
-        if slot >= len(self.columns["clock_ms"]):
-            self.grow_columns()
+        if self.vacant:
+            slot = self.vacant.pop()
+            self.names[slot] = name
+        else:
+            slot = len(self.names)
+            self.names.append(name)
+            if slot == self.state.table.size:
+                self.grow_table(slot + 1)
+        self.slots[name] = slot
+        self.state.table[slot] = layout.STRANGER[0]
+        if self.state.usable.size:
+            self.state.usable[slot] = layout.NO_USABLE[0]
         return slot
+
+    def users_of(self, names: list[str]) -> Array:
+        """The numbers of users as int32, new ones for those never heard of."""
+        return np.fromiter(map(self.user_number, names), np.int32, len(names))
 
     def user_number(self, name: str) -> int:
         """The user's number, a new one if it was never heard of."""
@@ -128,58 +118,43 @@ class Devices:
         number = int(self.columns["user"][slot])
         return self.names[slot] if number < 0 else self.user_names[number]
 
-    def load(self, slot: int) -> list[Row]:
-        """The device's rows, in ascending order of fence."""
-        start = int(self.columns["block"][slot])
-        stored = self._rows[start : start + int(self.columns["rows"][slot])].tolist()
-        return [
-            Row(fence, None if entered_ms == NEVER else entered_ms, count, row_ms, dwelled_ms, bool(waits))
-            for fence, _, entered_ms, row_ms, dwelled_ms, count, waits in stored
-        ]
-
-    def save(self, slot: int, rows: list[Row]) -> None:
-        """Put the device's rows back; they must be in ascending order of fence."""
-        start = self._block_for(slot, len(rows))
-        if rows:
-            self._rows[start : start + len(rows)] = [
-                (
-                    row.fence,
-                    slot,
-                    NEVER if row.entered_ms is None else row.entered_ms,
-                    row.row_ms,
-                    row.dwelled_ms,
-                    min(row.count, _COUNT_MAX),
-                    row.waits,
-                )
-                for row in rows
-            ]
-        self.columns["rows"][slot] = len(rows)
-
-    def inside(self, fences: Array) -> list[tuple[int, int, int]]:
-        """Who is in any of these fences: (slot, fence, entered_ms) of each, in order of the pool."""
-        used = slice(0, self.pool_used)
-        pool = self.pool
-        hit = (pool["owner"][used] >= 0) & (pool["entered_ms"][used] != NEVER) & np.isin(pool["fence"][used], fences)
-        at = np.nonzero(hit)[0]
-        return list(
-            zip(
-                pool["owner"][at].tolist(),
-                pool["fence"][at].tolist(),
-                pool["entered_ms"][at].tolist(),
-                strict=True,
-            )
-        )
-
     def of_user(self, user: str) -> list[int]:
         """The slots of a user's devices: those whose newest ping named the user, or that bear the user's name."""
         slots: list[int] = []
         number = self.users.get(user)
         if number is not None:
-            slots += np.nonzero(self.columns["user"][: len(self)] == number)[0].tolist()
+            slots += np.nonzero(self.columns["user"][: self.slots_used] == number)[0].tolist()
         own = self.slots.get(user)
         if own is not None and self.columns["user"][own] < 0:
             slots.append(own)
         return slots
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    def load(self, slot: int) -> list[Row]:
+        """The device's rows, in ascending order of fence."""
+        self._fit(rows=int(self.columns["rows"][slot]))
+        work = self.state.rows[: pool.take(self.state, slot)].tolist()
+        return [
+            Row(fence, None if entered_ms == NEVER else entered_ms, count, row_ms, dwelled_ms, bool(waits))
+            for entered_ms, row_ms, dwelled_ms, fence, count, waits in work
+        ]
+
+    def lay_out(self, rows: list[Row]) -> int:
+        """Put rows, in ascending order of fence, where the kernels work on them; returns how many."""
+        self._fit(rows=len(rows))
+        for at, row in enumerate(rows):
+            entered_ms = NEVER if row.entered_ms is None else row.entered_ms
+            self.state.rows[at] = (entered_ms, row.row_ms, row.dwelled_ms, row.fence, row.count, row.waits)
+        return len(rows)
+
+    def inside(self, fences: list[int], count: int) -> list[tuple[int, int, int]]:
+        """Who is in any of these fences, of `count` in all: (slot, fence, entered_ms) of each, by slot."""
+        wanted = np.zeros(count, np.bool_)
+        wanted[fences] = True
+        return [(slot, fence, ms) for slot, fence, ms in pool.inside(self.state, self.slots_used, wanted).tolist()]
+
+    # -- forgetting ------------------------------------------------------------------------------------------------
 
     def forget_user(self, user: str) -> dict[int, str]:
         """Forget a user's name and devices; returns the slots that were theirs, with the devices' names."""
@@ -192,42 +167,86 @@ class Devices:
         return slots
 
     def forget(self, slot: int) -> None:
-        """Make the device as if it had never been heard of: if it comes again, it gets a new slot."""
+        """Make the device as if it had never been heard of."""
         del self.slots[self.names[slot]]
         self.names[slot] = ""
-        self.save(slot, [])
-        for name, _, empty in DEVICE_COLUMNS:
-            if name not in ("block", "room"):
-                self.columns[name][slot] = empty
+        pool.put(self.state, slot, 0)
+        self.state.table[slot] = layout.STRANGER[0]
+        self.state.due[slot] = FAR
+        if self.state.usable.size:
+            self.state.usable[slot] = layout.NO_USABLE[0]
+        self.vacant.append(slot)
 
-    def _block_for(self, slot: int, rows: int) -> int:
-        """Where `rows` rows of this device go: its block, or a larger one when they no longer fit."""
-        start, room = int(self.columns["block"][slot]), int(self.columns["room"][slot])
-        if rows <= room:
-            self.pool["owner"][start + rows : start + room] = -1
-            return start
-        if room:
-            self.pool["owner"][start : start + room] = -1
-            self.free.setdefault(room, []).append(start)
-        room = _FIRST_BLOCK
-        while room < rows:
-            room *= 2
-        spare = self.free.get(room)
-        if spare:
-            start = spare.pop()
-        else:
-            start = self.pool_used
-            self.pool_used += room
-            while self.pool_used > len(self.pool["fence"]):
-                self.grow_pool()
-        self.columns["block"][slot], self.columns["room"][slot] = start, room
-        self.pool["owner"][start + rows : start + room] = -1
-        return start
+    # -- growth ----------------------------------------------------------------------------------------------------
 
-    def grow_columns(self) -> None:
-        """Make room for as many devices again."""
-        self._hold(np.concatenate([self._table, np.repeat(_STRANGER, len(self._table))]), self._rows)
+    def make_room(self, asks: Asks, slot: int, matched: int = 0) -> None:
+        """Have the arrays take whatever one fix in `matched` fences, or one tick, may do to a device."""
+        rows = int(self.columns["rows"][slot]) + matched + 1
+        self._fit(rows=rows, told=rows * (asks.dwells_most + 3) + asks.crossings.size, timers=1)
 
-    def grow_pool(self) -> None:
-        """Make room for as many rows again."""
-        self._hold(self._table, np.concatenate([self._rows, np.repeat(_VACANT, len(self._rows))]))
+    def make_room_for_rows(self, rows: int) -> None:
+        """Have the arrays take so many rows of one device more."""
+        self._fit(rows=rows)
+
+    def make_room_for_timers(self, timers: int) -> None:
+        """Have the queue take so many entries more."""
+        self._fit(timers=timers)
+
+    def keep_usable(self, wanted: bool) -> None:
+        """Keep the fix that a way may start from, or do so no longer."""
+        if wanted != bool(self.state.usable.size):
+            self._hold(usable=np.repeat(layout.NO_USABLE, self.state.table.size if wanted else 0))
+
+    def grow_table(self, slots: int) -> None:
+        """Have the table take so many slots."""
+        state, size = self.state, enough(self.state.table.size, slots)
+        if size == state.table.size:
+            return
+        self._hold(
+            table=longer(state.table, size),
+            due=longer(state.due, size, FAR),
+            aside=longer(state.aside, size, 0),
+            usable=longer(state.usable, size, layout.NO_USABLE[0]) if state.usable.size else state.usable,
+        )
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over the used parts of the arrays, as they were kept; timers are put anew by who calls."""
+        self.grow_table(arrays["table"].size)
+        for name in ("table", "book", "free"):
+            getattr(self.state, name)[: arrays[name].size] = arrays[name]
+        self._hold(**{name: arrays[name].copy() for name in ("pool", "notes")})
+        self.keep_usable(arrays["usable"].size > 0)
+        self.state.usable[: arrays["usable"].size] = arrays["usable"]
+
+    def _fit(self, *, rows: int = 0, told: int = 0, timers: int = 0) -> None:
+        """Grow what has no room for a device of so many rows, so much told and so many timers."""
+        state, book = self.state, self.state.book
+        block = int(layout.SIZES[np.searchsorted(layout.SIZES, rows)])
+        needs = {
+            "rows": rows + 1,
+            "pool": int(book[layout.POOL_USED]) + block,
+            "notes": int(book[layout.NOTES_USED]) + rows,
+            "told": int(book[layout.TOLDS]) + told + 1,
+            "queue": int(book[layout.QUEUED]) + timers + 1,
+        }
+        grown: dict[str, Any] = {}
+        for name, need in needs.items():
+            array = getattr(state, name)
+            if need > array.size:
+                grown[name] = longer(array, enough(array.size, need))
+        if grown:
+            self._hold(**grown)
+
+
+def enough(size: int, need: int) -> int:
+    """A size of at least `need`: as it is, or half as large again, or as needed."""
+    return size if need <= size else max(need, size + size // 2)
+
+
+def longer(array: Array, size: int, fill: Any = None) -> Array:
+    """An array with more at its end; what is not filled is zero, and takes no memory until it is touched."""
+    longer = np.zeros(size, array.dtype)
+    longer[: array.size] = array
+    if fill is not None:
+        longer[array.size :] = fill
+    return longer

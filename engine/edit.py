@@ -10,30 +10,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.batch import NO_REQUEST
 from engine.devices import Row
-from engine.fast import NEVER
-from engine.presence import Change, Presence
-from engine.sense import NO_REQUEST, Moved, Sense, Transition, in_order
-from engine.view import view_of
+from engine.hearing import Hearing
+from engine.layout import EDITED, ENTERED, EXITED, NEVER
+from engine.presence import tell
+from engine.told import tellings_of
+from engine.view import rank_of, view_of
 from geo.shape import same_shape
-from rules.facts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.sense import Sense
     from engine.site import Site
+    from engine.told import Telling
     from engine.zones import Signal
 
 
-def edit(sense: Sense, old: Site, new: Site, now_ms: int) -> list[Transition | Moved]:
+def edit(sense: Sense, old: Site, new: Site, now_ms: int) -> list[Telling]:
     """Bring `sense` from the old site to the new one; returns the transitions that this causes, in order."""
     work = _Edit(sense, old, new)
-    told: list[Transition | Moved] = []
+    sense.look(work.after)
     for slot in work.concerned():
-        work.device(slot, now_ms, told)
-    sense.view = work.after
+        work.device(slot, now_ms)
     sense.reschedule()
-    return in_order(told)
+    places = work.before.places + work.after.places
+    return tellings_of(sense.devices, places, rank_of(places))
 
 
 class _Edit:
@@ -64,7 +67,7 @@ class _Edit:
     def concerned(self) -> Iterable[int]:
         """The devices to look at: all that are present somewhere, and those whose last fix lies in a changed fence."""
         columns = self.sense.devices.columns
-        used = len(self.sense.devices)
+        used = self.sense.devices.slots_used
         slots = set(np.nonzero(columns["rows"][:used])[0].tolist()) | self.sense.signals.keys()
         if self.changed:
             fixed = np.nonzero(columns["fix_ms"][:used] != NEVER)[0]
@@ -76,49 +79,46 @@ class _Edit:
             slots |= self.inside.keys()
         return sorted(slots)
 
-    def device(self, slot: int, now_ms: int, told: list[Transition | Moved]) -> None:
+    def device(self, slot: int, now_ms: int) -> None:
         """Renumber one device's rows; end and begin presence as the edit asks."""
-        sense = self.sense
-        columns = sense.devices.columns
-        presence = sense.take(slot)
-        at_ms = presence.clock_ms + now_ms - int(columns["recv_ms"][slot])
+        sense, devices = self.sense, self.sense.devices
+        clock_ms, fix_ms = int(devices.columns["clock_ms"][slot]), int(devices.columns["fix_ms"][slot])
+        at_ms = clock_ms + now_ms - int(devices.columns["recv_ms"][slot])
         inside = self.inside.get(slot, set())
-        signals = self._signals(presence, at_ms)
+        heard = sense.signals.get(slot, {})
+        devices.make_room(self.after.asks, slot, len(inside) + len(heard))
+        signals = self._signals(slot, heard, at_ms, now_ms)
         held = {self.after.holds[z] for z, s in signals.items() if s.entered_ms is not None}
-        rows = self._rows(presence, inside | held, at_ms)
-        sense.view = self.before
-        sense.tell(presence, slot, NO_REQUEST, now_ms, told)
-        fresh = Presence(self.after, rows, signals, presence.clock_ms, presence.fix_ms)
-        accuracy = float(columns["accuracy"][slot])
-        for fence in sorted(inside - fresh.rows.keys()):
+        rows = self._rows(slot, inside | held, at_ms, now_ms)
+        accuracy = float(devices.columns["accuracy"][slot])
+        for fence in sorted(inside - {row.fence for row in rows}):
             detection = self.after.detections[fence]
-            usable = detection.instant or not accuracy > detection.max_accuracy_m
-            if usable and at_ms - presence.fix_ms <= detection.silence_ms:
-                fresh.rows[fence] = Row(fence, entered_ms=at_ms)
-                fresh.told.append(Change(Kind.ENTERED, fence, at_ms, "edited", at_ms))
-        sense.view = self.after
-        sense.tell(fresh, slot, NO_REQUEST, now_ms, told)
-        sense.put(slot, fresh)
+            if not accuracy > detection.usable_m and at_ms - fix_ms <= detection.silence_ms:
+                rows.append(Row(fence, entered_ms=at_ms))
+                self._tell(slot, ENTERED, len(self.before.places) + fence, at_ms, at_ms, now_ms)
+        hearing = Hearing(self.after, devices, slot, signals, NO_REQUEST, now_ms)
+        hearing.replace_rows(sorted(rows, key=lambda row: row.fence))
+        sense.put(hearing)
 
-    def _rows(self, presence: Presence, stays: set[int], at_ms: int) -> list[Row]:
+    def _rows(self, slot: int, stays: set[int], at_ms: int, now_ms: int) -> list[Row]:
         rows = []
-        for row in presence.rows.values():
+        for row in self.sense.devices.load(slot):
             fence = self.fence.get(row.fence)
             gone = fence is None or (fence in self.changed and fence not in stays)
             if gone and row.entered_ms is not None:
                 left_ms = max(at_ms, row.entered_ms)  # an earlier edit may have begun it ahead of the device's clock
-                presence.told.append(Change(Kind.EXITED, row.fence, left_ms, "edited", row.entered_ms))
+                self._tell(slot, EXITED, row.fence, left_ms, row.entered_ms, now_ms)
             if gone or fence is None or (row.entered_ms is None and fence in self.changed):
                 continue
             if row.entered_ms is not None and not row.waits:
                 row.dwelled_ms = self._skip(row.fence, fence, row.dwelled_ms, at_ms - row.entered_ms)
             row.fence = fence
             rows.append(row)
-        return sorted(rows, key=lambda row: row.fence)
+        return rows
 
-    def _signals(self, presence: Presence, at_ms: int) -> dict[int, Signal]:
+    def _signals(self, slot: int, heard: dict[int, Signal], at_ms: int, now_ms: int) -> dict[int, Signal]:
         signals = {}
-        for number, signal in presence.signals.items():
+        for number, signal in heard.items():
             zone = self.zone.get(number)
             place = self.before.fence_count + number
             if zone is not None:
@@ -127,8 +127,11 @@ class _Edit:
                     signal.dwelled_ms = self._skip(place, after, signal.dwelled_ms, at_ms - signal.entered_ms)
                 signals[zone] = signal
             elif signal.entered_ms is not None:
-                presence.told.append(Change(Kind.EXITED, place, at_ms, "edited", signal.entered_ms))
+                self._tell(slot, EXITED, place, at_ms, signal.entered_ms, now_ms)
         return signals
+
+    def _tell(self, slot: int, kind: int, place: int, time_ms: int, entered_ms: int, now_ms: int) -> None:
+        tell(self.sense.devices.state, slot, kind, place, time_ms, EDITED, entered_ms, 0, NO_REQUEST, now_ms)
 
     def _skip(self, before: int, after: int, dwelled_ms: int, elapsed_ms: int) -> int:
         """A dwell time already past when its rule appears is not told."""

@@ -7,12 +7,15 @@ Owns the walk over a step's happenings, in order, and what each leaves behind. M
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from engine.batch import NO_REQUEST
+from engine.layout import WITH, Array
 from engine.outward import delivery_body
 from engine.ports import Delivery, DeliveryState, Ending
-from engine.sense import NO_REQUEST, Moved, Transition
+from engine.told import KINDS
 from rules.decide import decide, matches
 from rules.facts import Kind, Occasion, Outcome, Send
 from rules.ids import action_key, h
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     from engine.people import People
     from engine.site import Site
     from engine.timers import Rang
+    from engine.told import Telling, Transition
     from engine.wire import Ended, Happened
     from rules.facts import Decision
     from rules.model import Rule, Trigger
+    from rules.place import Place
 
 
 @dataclass(slots=True)
@@ -38,25 +43,52 @@ class Judged:
     endings: list[Ending] = field(default_factory=list)
 
 
+#: Nobody has asked yet which kinds of transitions at a place have rules.
+_UNASKED = 255
+
+
 @dataclass(slots=True)
 class Judge:
     """Decides what happened, under one site. `people` are the facts, and are changed as the walk goes on."""
 
     site: Site
     people: People
+    _places: Sequence[Place] = ()
+    _wanted: Array = field(default_factory=lambda: np.zeros(0, np.uint8))
 
-    def told(self, items: Sequence[Transition | Moved], judged: Judged) -> None:
-        """Walk transitions in order. All that one device did at one instant holds before any of it is judged."""
-        for _, same in groupby(items, key=lambda item: (item.request, item.time_ms, item.device)):
-            group = list(same)
-            for item in group:
-                if isinstance(item, Moved):
-                    self.people.moved(item)
-                else:
-                    self.people.transition(item)
-            told = [item for item in group if isinstance(item, Transition)]
-            for transition in sorted(told, key=lambda t: (t.place.id, t.kind)):
+    def under(self, site: Site) -> None:
+        """Judge under another version of the site from here on."""
+        self.site, self._places = site, ()
+
+    def told(self, telling: Telling, judged: Judged) -> None:
+        """Walk what was told in order. All that one device did at one instant holds before any of it is judged.
+
+        Where no rule names a place nothing is to be judged: people are moved on in stretches.
+        """
+        done = 0
+        for end, hits in telling.groups(self._with_rules(telling)):
+            self.people.follow(telling, done, end)
+            done = end
+            for transition in sorted(map(telling.transition, hits), key=lambda t: (t.place.id, t.kind)):
                 self._transition(transition, judged)
+        self.people.follow(telling, done, len(telling))
+
+    def _with_rules(self, telling: Telling) -> list[int]:
+        """The records of transitions that a rule may act on."""
+        if telling.places is not self._places:
+            self._places, self._wanted = telling.places, np.full(len(telling.places), _UNASKED, np.uint8)
+        told = telling.records["kind"] > WITH
+        place = np.where(told, telling.records["place"], 0)
+        wanted = self._wanted[place]
+        for number in set(place[told & (wanted == _UNASKED)].tolist()):
+            self._wanted[number] = self._kinds_at(telling.places[number])
+        return np.nonzero(told & ((self._wanted[place] >> telling.records["kind"]) & 1 == 1))[0].tolist()
+
+    def _kinds_at(self, place: Place) -> int:
+        """The kinds of transitions at a place that have rules, as bits."""
+        # An edit ends stays at places as they were: what is still there is judged as it is now.
+        place = self.site.places.get(place.id, place)
+        return sum(1 << number for number, kind in KINDS.items() if self.site.rules.for_transition(place, kind))
 
     def _transition(self, told: Transition, judged: Judged) -> None:
         # An edit ends stays at places as they were: what is still there is judged as it is now.
@@ -132,6 +164,8 @@ class Judge:
         judged: Judged,
     ) -> None:  # fmt: skip
         user = self.people.user(occasion.user)
+        if rule.id in self.site.rules.looking_back:
+            self.people.look_back(user)
         decision = decide(rule, trigger, occasion, user, now_ms, self.site.rules, self.site.places)
         if decision.key in self.people.decided:
             return  # the first outcome stands

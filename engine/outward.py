@@ -14,7 +14,7 @@ from engine.ids import instant
 
 if TYPE_CHECKING:
     from engine.ports import Delivery
-    from engine.sense import Transition
+    from engine.told import Transition
     from rules.facts import Decision, Message, Occasion
 
 

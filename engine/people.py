@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.ports import HANDED_OVER, DeliveryState
-from rules.facts import Kind, Send, User
+from rules.facts import Send, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.sense import Moved, Transition
+    from engine.told import Telling
+    from engine.whereabouts import Whereabouts
     from engine.wire import Ended, Happened, Resent, UserChanged
 
 #: A user's history is cut when it grows by this much, not at each event.
@@ -38,11 +39,12 @@ class Open:
 
 @dataclass(slots=True)
 class People:
-    """All users. `open` are the decisions whose limits are reserved and not yet committed or released.
+    """All users. `users` are those of whom more is known than where they are (`whereabouts`).
 
-    `keep_ms` is how long events and visits are kept, `sends_ms` how long a reservation may count. `assumed` are the
-    purposes whose missing consent is taken as given: for trying rules on recordings, never live. `decided` are keys of
-    decisions that somebody else made already: where all of them are made here, there are none.
+    `open` are the decisions whose limits are reserved and not yet committed or released. `keep_ms` is how long events
+    and visits are kept, `sends_ms` how long a reservation may count. `assumed` are the purposes whose missing consent
+    is taken as given: for trying rules on recordings, never live. `decided` are keys of decisions that somebody else
+    made already: where all of them are made here, there are none.
     """
 
     keep_ms: int = 365 * _DAY_MS
@@ -52,17 +54,33 @@ class People:
     open: dict[str, Open] = field(default_factory=dict)
     assumed: frozenset[str] = frozenset()
     decided: frozenset[str] = frozenset()
+    whereabouts: Whereabouts | None = None
 
     def user(self, name: str) -> User:
-        """The user, a new one of whom nothing is known if need be."""
+        """The user, a new one of whom nothing is known if need be; where they are is as of now."""
         found = self.users.get(name)
         if found is None:
             found = self.users[name] = User(name, consent=dict.fromkeys(self.assumed, True))
+        if self.whereabouts is not None:
+            found.inside = self.whereabouts.inside(name)
+        return found
+
+    def look_back(self, user: User) -> None:
+        """Gather the user's visits: few rules look at them."""
+        if self.whereabouts is not None:
+            user.visits = self.whereabouts.visits(user.id)
+
+    def find(self, name: str) -> User | None:
+        """All of a user, visits too, if anything was ever heard of them."""
+        if name not in self.users and (self.whereabouts is None or not self.whereabouts.has_met(name)):
+            return None
+        found = self.user(name)
+        self.look_back(found)
         return found
 
     def everybody(self) -> Iterable[str]:
-        """Whom a timer concerns that looks at no place."""
-        return self.users
+        """All of whom anything was ever heard, each once: whom a timer concerns that looks at no place."""
+        return dict.fromkeys([*self.users, *(self.whereabouts.met() if self.whereabouts is not None else ())])
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -94,24 +112,10 @@ class People:
 
     # -- where they are --------------------------------------------------------------------------------------------
 
-    def transition(self, told: Transition) -> None:
-        """Note that one of a user's devices entered or left a place."""
-        user = self.user(told.user)
-        if told.kind is Kind.ENTERED:
-            _arrive(user, told.place.id, told.time_ms)
-            insort(user.visits, (told.time_ms, told.place.id))
-            if len(user.visits) % _PRUNE_EACH == 0:
-                after_ms = user.visits[-1][0] - self.keep_ms
-                user.visits = [v for v in user.visits if v[0] > after_ms]
-        elif told.kind is Kind.EXITED:
-            _leave(user, told.place.id)
-
-    def moved(self, moved: Moved) -> None:
-        """A device went over to another user, with all the places that it is in."""
-        before, after = self.user(moved.user_from), self.user(moved.user_to)
-        for place, entered_ms in moved.places:
-            _leave(before, place)
-            _arrive(after, place, entered_ms)
+    def follow(self, telling: Telling, first: int, end: int) -> None:
+        """Note where everybody is after the records from `first` to `end`."""
+        if first < end and self.whereabouts is not None:
+            self.whereabouts.follow(telling, first, end, self.keep_ms)
 
     # -- limits ----------------------------------------------------------------------------------------------------
 
@@ -176,18 +180,3 @@ def _merge(into: dict[str, Any], changes: Mapping[str, Any]) -> None:
             into.pop(key, None)
         else:
             into[key] = value
-
-
-def _arrive(user: User, place: str, time_ms: int) -> None:
-    held = user.inside.setdefault(place, [0, time_ms])
-    held[0] += 1
-    held[1] = max(held[1], time_ms)
-
-
-def _leave(user: User, place: str) -> None:
-    held = user.inside.get(place)
-    if held is None:
-        return
-    held[0] -= 1
-    if held[0] <= 0:
-        del user.inside[place]

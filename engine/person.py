@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.fast import NEVER
+from engine.layout import MOVED, NEVER, WITH
 from engine.people import Open, People
 from rules.facts import Kind, Send, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from engine.sense import Moved, Transition
+    from engine.told import Moved, Telling, Transition
     from engine.wire import Ended, Happened, Resent, UserChanged
 
 PERSON_VERSION = 1
@@ -191,8 +191,19 @@ class SharedPeople(People):
             person.event_ids = {i: at for i, at in person.event_ids.items() if at[0] > after_ms}
         return True
 
-    def transition(self, told: Transition) -> None:
-        """Note that one of a user's devices entered or left a place."""
+    def follow(self, telling: Telling, first: int, end: int) -> None:
+        """Note where everybody is after the records from `first` to `end`."""
+        for at, kind in enumerate(telling.records["kind"][first:end].tolist(), first):
+            if kind == MOVED:
+                self._moved(telling.moved(at))
+            elif kind != WITH:
+                self._transition(telling.transition(at))
+
+    def look_back(self, user: User) -> None:
+        """A person on loan has their visits with them."""
+
+    def _transition(self, told: Transition) -> None:
+        """One of a user's devices entered or left a place."""
         person = self.person(told.user)
         if self.has_seen(told.user) or told.now_ms <= person.erased_ms:
             return
@@ -203,7 +214,7 @@ class SharedPeople(People):
             _end_stay(person, told.place.id, told.device)
         _show_stays(person)
 
-    def moved(self, moved: Moved) -> None:
+    def _moved(self, moved: Moved) -> None:
         """A device went over to another user, with all the places that it is in."""
         before, after = self.person(moved.user_from), self.person(moved.user_to)
         for place, entered_ms in moved.places:

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from engine.devices import DEVICE_COLUMNS, ROW_COLUMNS, Devices, Row
-from engine.fast import NEVER
+from engine import layout as arrays
+from engine import pool
+from engine.layout import Array
 from engine.zones import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from engine.layout import State
     from engine.sense import Sense
 
-SHARD_VERSION = 1
+SHARD_VERSION = 2
 #: What says where a device lies in this process's table, and so means nothing in another.
-_OWN = frozenset({"user", "block", "rows", "room", "owner"})
+_OWN = frozenset({"user", "block", "rows", "size"})
+#: Before the names of what the table keeps apart, and only while a rule asks for `crossed`.
+_USABLE = "usable_"
 Fields = list[tuple[str, str]]
-Array = np.ndarray[Any, Any]
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -65,10 +68,8 @@ _meta = msgspec.msgpack.Decoder(ShardMeta).decode
 
 def layout() -> tuple[Fields, Fields]:
     """The layout of a device's columns and of its rows, as this program writes them: names and types."""
-    return (
-        [(name, np.dtype(kind).str) for name, kind, _ in DEVICE_COLUMNS if name not in _OWN],
-        [(name, np.dtype(kind).str) for name, kind in ROW_COLUMNS if name not in _OWN],
-    )
+    device = [(name, kind) for name, kind in _fields(arrays.DEVICE) if name not in _OWN]
+    return device + [(_USABLE + name, kind) for name, kind in _fields(arrays.USABLE)], _fields(arrays.WORK)
 
 
 def pack_meta(offset: int, now_ms: int, site: str, seq: int) -> bytes:
@@ -93,24 +94,24 @@ def read_meta(data: bytes) -> ShardMeta:
 
 def pack_devices(sense: Sense, slots: Sequence[int]) -> dict[str, bytes]:
     """The values of these devices, by name."""
-    devices = sense.devices
-    columns, pool = devices.columns, devices.pool
+    devices, state = sense.devices, sense.devices.state
     at = np.array(slots, np.int64)
     fields, row_fields = layout()
-    records = _records(fields, columns, at)
-    counts, blocks = columns["rows"][at].tolist(), columns["block"][at].tolist()
-    row_at = np.array([i for b, n in zip(blocks, counts, strict=True) for i in range(b, b + n)], np.int64)
-    rows = _records(row_fields, pool, row_at)
-    size, row_size = _dtype(fields).itemsize, _dtype(row_fields).itemsize
+    made = np.zeros(at.size, _dtype(fields))
+    for name, _ in fields:
+        made[name] = _column(state, name)[at] if _is_kept(state, name) else arrays.NO_USABLE[name.removeprefix(_USABLE)]
+    records, size = made.tobytes(), made.dtype.itemsize
     packed: dict[str, bytes] = {}
-    end = 0
     for i, slot in enumerate(slots):
-        start, end = end, end + counts[i] * row_size
-        number = int(columns["user"][slot])
+        devices.make_room_for_rows(int(state.table["rows"][slot]))
+        rows = np.zeros(pool.take(devices.state, slot), _dtype(row_fields))
+        for name, _ in row_fields:
+            rows[name] = devices.state.rows[name][: rows.size]
+        number = int(state.table["user"][slot])
         packed[devices.names[slot]] = _encode(
             Kept(
                 records[i * size : (i + 1) * size],
-                rows[start:end],
+                rows.tobytes(),
                 None if number < 0 else devices.user_names[number],
                 sense.signals.get(slot, {}),
                 sense.beacons.get(slot, {}),
@@ -130,10 +131,19 @@ def unpack_devices(sense: Sense, meta: ShardMeta, values: Iterable[tuple[str, by
         raise ShardError(f"devices of a shard cannot be read: {error}") from error
     devices = sense.devices
     at = np.array([devices.slot(name) for name, _ in kept], np.int64)
-    for name, _, _ in DEVICE_COLUMNS:
-        if name in (records.dtype.names or ()):  # a column that is new keeps what a stranger has
-            devices.columns[name][at] = records[name]
-    _put_rows(devices, at.tolist(), [len(k.rows) // row_dtype.itemsize for _, k in kept], rows)
+    for name in records.dtype.names or ():
+        if _is_kept(devices.state, name):  # a column that is new keeps what a stranger has
+            _column(devices.state, name)[at] = records[name]
+    end = 0
+    for slot, (_, one) in zip(at.tolist(), kept, strict=True):
+        start, end = end, end + len(one.rows) // row_dtype.itemsize
+        if start == end:
+            continue
+        devices.make_room_for_rows(end - start)
+        for name in rows.dtype.names or ():
+            if name in (arrays.WORK.names or ()):
+                devices.state.rows[name][: end - start] = rows[name][start:end]
+        pool.put(devices.state, slot, end - start)
     for slot, (_, one) in zip(at.tolist(), kept, strict=True):
         if one.user is not None:
             devices.columns["user"][slot] = devices.user_number(one.user)
@@ -153,26 +163,20 @@ def read_device(meta: ShardMeta, value: bytes) -> tuple[str | None, Mapping[str,
     return one.user, {name: record[name][0].item() for name, _ in meta.device}
 
 
-def _put_rows(devices: Devices, slots: list[int], counts: list[int], rows: Array) -> None:
-    names = rows.dtype.names or ()
-    end = 0
-    for slot, count in zip(slots, counts, strict=True):
-        if not count:
-            continue
-        start, end = end, end + count
-        found = [dict(zip(names, row, strict=True)) for row in rows[start:end].tolist()]
-        for row in found:
-            row["entered_ms"] = None if row["entered_ms"] == NEVER else row["entered_ms"]
-            row["waits"] = bool(row["waits"])
-        devices.save(slot, [Row(**row) for row in found])
+def _is_kept(state: State, name: str) -> bool:
+    """True if the table has such a column now."""
+    if name.startswith(_USABLE):
+        return bool(state.usable.size)
+    return name in (arrays.DEVICE.names or ())
 
 
-def _records(fields: Fields, columns: Mapping[str, Array], at: Array) -> bytes:
-    """These places of the columns, record by record."""
-    made = np.empty(at.size, _dtype(fields))
-    for name, _ in fields:
-        made[name] = columns[name][at]
-    return made.tobytes()
+def _column(state: State, name: str) -> Array:
+    column: Array = state.usable[name.removeprefix(_USABLE)] if name.startswith(_USABLE) else state.table[name]
+    return column
+
+
+def _fields(dtype: np.dtype[Any]) -> Fields:
+    return [(name, dtype[name].str) for name in dtype.names or ()]
 
 
 def _dtype(fields: Fields) -> np.dtype[Any]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from engine.edit import edit
 from engine.judge import Judge, Judged
 from engine.people import People
-from engine.sense import Counted, Moved, Sense, Transition
+from engine.sense import Counted, Sense
 from engine.site import read_site
 from engine.timers import Rang, Timers
+from engine.told import Telling, Transition, Transitions
 from engine.view import view_of
+from engine.whereabouts import Whereabouts
 from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged
 from geo.mistake import MistakesError
 
@@ -29,23 +31,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Transitions, and devices that changed hands, in the order in which they are judged."""
-
-    items: list[Transition | Moved]
-
-
-@dataclass(frozen=True, slots=True)
 class NewSite:
-    """From here on another version of the site is in force; `items` is what the edit did to those present."""
+    """From here on another version of the site is in force; `told` is what the edit did to those present."""
 
     site: Site
     edited: Edited
-    items: list[Transition | Moved]
+    told: tuple[Telling, ...]
 
 
 #: What the first stage hands to the second.
-Happening = Told | Rang | NewSite | Happened | UserChanged | Ended | Resent | Erased
+Happening = Telling | Rang | NewSite | Happened | UserChanged | Ended | Resent | Erased
 
 
 @dataclass(slots=True)
@@ -56,7 +51,7 @@ class Effects:
     that caused `decisions[i]`; -1: none.
     """
 
-    transitions: list[Transition] = field(default_factory=list)
+    transitions: Sequence[Transition] = ()
     decisions: list[Decision] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -88,7 +83,8 @@ class Engine:
         self.site = site
         self.now_ms = now_ms
         self.sense = Sense(view_of(site))
-        self.people = People(keep_ms=site.settings.keep.events_ms)
+        self.whereabouts = Whereabouts(self.sense.devices)
+        self.people = People(keep_ms=site.settings.keep.events_ms, whereabouts=self.whereabouts)
         self.timers = Timers(site)
         self.timers.start(now_ms)
         self._judge = Judge(site, self.people)
@@ -100,14 +96,24 @@ class Engine:
 
     def step(self, inputs: Sequence[Input], now_ms: int) -> Effects:
         """Fire what is due by `now_ms`, then work the inputs in order."""
-        return judge(self.sensed(inputs, now_ms), self._judge)
+        sensed = Sensed(now_ms)
+        work = _Judging(sensed, self._judge)
+        self.now_ms = now_ms
+        # one after the other: an erasure makes the numbers free that what was told before is told by
+        for happening in self._fire(now_ms):
+            work.decide(happening)
+        for item in inputs:
+            for happening in self._sense(item, now_ms, sensed):
+                work.decide(happening)
+        return work.effects()
 
     def sensed(self, inputs: Sequence[Input], now_ms: int) -> Sensed:
         """The first stage alone: what happened. It needs no people, and changes none."""
         found = Sensed(now_ms)
         self.now_ms = now_ms
         found.happenings = self._fire(now_ms)
-        found.happenings += [self._sense(item, now_ms, found) for item in inputs]
+        for item in inputs:
+            found.happenings += self._sense(item, now_ms, found)
         return found
 
     def next_due_ms(self) -> int | None:
@@ -124,31 +130,31 @@ class Engine:
             instant_ms = self.timers.next_due_ms()
             if instant_ms is None or instant_ms > now_ms:
                 break
-            happenings.append(Told(self.sense.fire(instant_ms, now_ms)))
+            happenings += self.sense.fire(instant_ms, now_ms)
             rang = self.timers.ring(self.sense, now_ms)
             if rang is not None:
                 happenings.append(rang)
-        happenings.append(Told(self.sense.fire(now_ms, now_ms)))
+        happenings += self.sense.fire(now_ms, now_ms)
         return happenings
 
-    def _sense(self, item: Input, now_ms: int, found: Sensed) -> Happening:
+    def _sense(self, item: Input, now_ms: int, found: Sensed) -> Sequence[Happening]:
         match item:
             case Located():
                 first = sum(len(c.accepted) for c in found.counted)
                 told, counted = self.sense.located(item, now_ms, first)
                 found.counted.append(counted)
-                return Told(told)
+                return told
             case Edited():
                 site = self._compiled(item)
                 told = edit(self.sense, self.site, site, now_ms)
                 self.site = self.timers.site = site
                 self.timers.start(now_ms)
-                return NewSite(site, item, told)
+                return (NewSite(site, item, tuple(told)),)
             case Erased():
-                found.erased[item.user] = self.sense.forget(item.user)
-                return item
+                found.erased[item.user] = self.whereabouts.forget(item.user, self.sense.forget)
+                return (item,)
             case Happened() | UserChanged() | Ended() | Resent():
-                return item
+                return (item,)
 
     def _compiled(self, edited: Edited) -> Site:
         if self._prepared is not None and self._prepared.version == edited.version:
@@ -161,37 +167,52 @@ class Engine:
 
 def judge(sensed: Sensed, by: Judge) -> Effects:
     """The second stage: decide all that happened, in order. `by` has the people and the site in force before."""
-    effects, judged = Effects(counted=sensed.counted, erased=sensed.erased), Judged()
+    work = _Judging(sensed, by)
     for happening in sensed.happenings:
-        _decide(happening, sensed.now_ms, by, judged, effects)
-    effects.decisions, effects.requests = judged.decisions, judged.requests
-    effects.deliveries, effects.endings = judged.deliveries, judged.endings
-    return effects
+        work.decide(happening)
+    return work.effects()
 
 
-def _decide(happening: Happening, now_ms: int, judge: Judge, judged: Judged, effects: Effects) -> None:
-    people = judge.people
-    match happening:
-        case Told():
-            effects.transitions += [t for t in happening.items if isinstance(t, Transition)]
-            judge.told(happening.items, judged)
-        case Rang():
-            judge.rang(happening, now_ms, judged)
-        case NewSite():
-            judge.site = happening.site
-            people.keep_ms = happening.site.settings.keep.events_ms
-            effects.edited = happening.edited
-            judge.cancel_stopped(now_ms, judged)
-            _decide(Told(happening.items), now_ms, judge, judged, effects)
-        case Happened():
-            effects.fresh.append(judge.happened(happening, now_ms, judged))
-        case UserChanged():
-            people.change(happening)
-        case Ended():
-            judge.ended(happening, now_ms, judged)
-        case Resent():
-            if judge.runs(happening.rule):
-                people.resent(happening, now_ms)
-                effects.resent.append((happening.key, now_ms + happening.ttl_ms))
-        case Erased():
-            judge.erase(happening.user, now_ms, judged)
+class _Judging:
+    """The second stage of one step, happening by happening."""
+
+    def __init__(self, sensed: Sensed, by: Judge) -> None:
+        self._now_ms, self._by = sensed.now_ms, by
+        self._judged, self._transitions = Judged(), Transitions()
+        self._effects = Effects(self._transitions, counted=sensed.counted, erased=sensed.erased)
+
+    def effects(self) -> Effects:
+        """What the step leaves behind."""
+        effects, judged = self._effects, self._judged
+        effects.decisions, effects.requests = judged.decisions, judged.requests
+        effects.deliveries, effects.endings = judged.deliveries, judged.endings
+        return effects
+
+    def decide(self, happening: Happening) -> None:
+        """Decide what happened next."""
+        by, people, now_ms, effects = self._by, self._by.people, self._now_ms, self._effects
+        match happening:
+            case Telling():
+                self._transitions.add(happening)
+                by.told(happening, self._judged)
+            case Rang():
+                by.rang(happening, now_ms, self._judged)
+            case NewSite():
+                by.under(happening.site)
+                people.keep_ms = happening.site.settings.keep.events_ms
+                effects.edited = happening.edited
+                by.cancel_stopped(now_ms, self._judged)
+                for telling in happening.told:
+                    self.decide(telling)
+            case Happened():
+                effects.fresh.append(by.happened(happening, now_ms, self._judged))
+            case UserChanged():
+                people.change(happening)
+            case Ended():
+                by.ended(happening, now_ms, self._judged)
+            case Resent():
+                if by.runs(happening.rule):
+                    people.resent(happening, now_ms)
+                    effects.resent.append((happening.key, now_ms + happening.ttl_ms))
+            case Erased():
+                by.erase(happening.user, now_ms, self._judged)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.fast import NO_BOXES
+from engine.layout import FENCE, Array, Asks
 from geo.shape import bounding_circle
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from engine.beacons import Zone
     from engine.detection import Detection
     from engine.site import Site
-    from geo.border import Borders
     from geo.index import FenceIndex
     from geo.shape import Shape
     from rules.place import Place
@@ -33,24 +32,20 @@ _DEGREE_M = 110_500.0
 class View:
     """What presence needs of a site, by place number.
 
-    `detections` has one entry a fence, `dwells` (the `for` times that rules ask for, ascending, in ms) one a place.
-    `crossings` are the fences that a rule asks `crossed` of, `boxes` the boxes round them (lng lat lng lat),
-    `crossing_accuracy_m` the worst accuracy that any of them takes, `holds[z]` the fence that zone number z is inside
-    of, or -1.
+    `asks` is what each fence asks, as the kernels read it; `detections` the same as settings. `dwells` (the `for` times
+    that rules ask for, ascending, in ms) has one entry a place. `rank[n]` is the rank of place n by id, `holds[z]` the
+    fence that zone number z is inside of, or -1.
     """
 
     places: tuple[Place, ...]
+    rank: Array
+    asks: Asks
     detections: tuple[Detection, ...]
     zones: tuple[Zone, ...]
     dwells: tuple[tuple[int, ...], ...]
     holds: tuple[int, ...]
-    crossings: tuple[int, ...]
-    boxes: Any
-    accuracy_max_m: float
-    crossing_accuracy_m: float
     max_silence_ms: int
     index: FenceIndex
-    borders: Borders
     heard: HeardBy
 
     @property
@@ -99,23 +94,50 @@ def view_of(site: Site) -> View:
     fences, zones, rules = site.fences, site.zones, site.rules
     places = tuple(f.place for f in fences) + tuple(z.place for z in zones)
     number = {place.id: n for n, place in enumerate(places)}
-    crossings = tuple(n for n, f in enumerate(fences) if rules.crossing_wanted(f.place))
-    boxes = np.array([_box(fences[n].shape) for n in crossings]) if crossings else NO_BOXES
-    counted = [f.detection.max_accuracy_m for f in fences if not f.detection.instant]
+    dwells = tuple(rules.dwell_durations(place) for place in places)
     return View(
         places=places,
+        rank=rank_of(places),
+        asks=_asks(site, dwells),
         detections=tuple(f.detection for f in fences),
         zones=tuple(zones),
-        dwells=tuple(rules.dwell_durations(place) for place in places),
+        dwells=dwells,
         holds=tuple(number.get(z.inside, -1) if z.inside else -1 for z in zones),
-        crossings=crossings,
-        boxes=boxes,
-        accuracy_max_m=min(counted, default=float("inf")),
-        crossing_accuracy_m=max((fences[n].detection.usable_m for n in crossings), default=0.0),
         max_silence_ms=site.settings.detection.max_silence_ms,
         index=site.index,
-        borders=site.borders,
         heard=HeardBy(zones),
+    )
+
+
+def rank_of(places: Sequence[Place]) -> Array:
+    """The rank of each place by id, as int64."""
+    rank = np.empty(len(places), np.int64)
+    rank[sorted(range(len(places)), key=lambda n: places[n].id)] = np.arange(len(places))
+    return rank
+
+
+def _asks(site: Site, dwells: Sequence[tuple[int, ...]]) -> Asks:
+    """What the fences ask of presence, as records."""
+    fences = site.fences
+    records = np.zeros(len(fences), FENCE)
+    end = 0
+    for n, fence in enumerate(fences):
+        d = fence.detection
+        first, end = end, end + len(dwells[n])
+        records[n] = (
+            d.exit_after_ms, d.silence_ms, d.max_silence_ms, d.usable_m, d.enter_fixes, d.exit_fixes, first, end,
+            site.borders.row[n], d.instant,
+        )  # fmt: skip
+    crossings = [n for n, f in enumerate(fences) if site.rules.crossing_wanted(f.place)]
+    return Asks(
+        fences=records,
+        dwells=np.array([ms for n in range(len(fences)) for ms in dwells[n]], np.int64),
+        dwells_most=max(map(len, dwells), default=0),
+        accuracy_max_m=float(records["accuracy"].min(initial=math.inf)),
+        crossings=np.array(crossings, np.int32),
+        boxes=np.array([_box(fences[n].shape) for n in crossings]).reshape(-1, 4),
+        crossing_accuracy_m=float(records["accuracy"][crossings].max(initial=0.0)),
+        borders=site.borders.columns,
     )
 
 

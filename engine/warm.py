@@ -6,27 +6,47 @@ Owns the list of what is compiled beyond `geo/warm.py`. Must not print: who call
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import nan
 
-from engine.fast import sift
+from engine import batch
 from engine.lines import LineReader
 from engine.rows import Rows, columns
 from engine.scan import scan
 from engine.site import read_site
+from engine.snapshot import restore, snapshot
 from engine.step import Engine
+from engine.wire import Edited, Erased
 from geo import warm as geo_warm
+from geo.mistake import MistakesError
 
+_SITE = {
+    "fences/f.geojson": b'{"type": "FeatureCollection", "features": [{"type": "Feature", "id": "f", "geometry": '
+    b'{"type": "Point", "coordinates": [0, 0]}, "properties": {"radius_m": 9, "timezone": "UTC"}}]}',
+    "beacons/z.yaml": b"- {id: z, beacons: ['gateway:b'], enter_rssi: -75, exit_rssi: -85, inside: f, timezone: UTC}",
+}
 _LINE = b'{"device": "d", "time": 0, "beacon": "gateway:a", "rssi": -60}'
 
 
-def _ping() -> None:
-    site, _ = read_site({})
-    if site is not None:
-        rows = Rows(["d"], [0], [0.0], [0.0], [None], [None], [None], [None], [None], [None], [None])
-        Engine(site, 0).step([columns([rows])], 0)
+def _presence() -> None:
+    """Drive an engine through everything that it has kernels for."""
+    site, mistakes = read_site(_SITE)
+    if site is None:
+        raise MistakesError(mistakes)
+    engine = Engine(site, 0)
+    none: list[None] = [None, None]
+    fix = Rows(["d", "e"], [1, 1], [0.0, 0.0], [0.0, 9.0], [None, "u"], [*none], [*none], [*none], [*none], [*none],
+               [*none])  # fmt: skip
+    heard = Rows(["d", "d"], [2, 3], [nan, nan], [nan, nan], [*none], ["gateway:b"] * 2, [*none], [*none], [*none],
+                 [-1.0, -1.0], [*none])  # fmt: skip
+    engine.step([columns([fix]), columns([heard])], 3)
+    engine.sense.present((0,))
+    engine = restore(snapshot(engine), site)
+    engine.step([], 3_600_000)
+    engine.step([Edited(site.version, _SITE), Erased("d")], 3_600_000)
 
 
 _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
-    ("the fast path of a ping", _ping),
+    ("the machine of presence", _presence),
     ("lines of recordings", lambda: LineReader().read(_LINE)),
 )
 
@@ -51,4 +71,4 @@ def warm(progress: Callable[[str, int, int], None]) -> None:
 
 def is_warm() -> bool:
     """True if this process has compiled or loaded all kernels: then nothing will make a ping wait."""
-    return bool(sift.signatures and scan.signatures) and geo_warm.is_warm()
+    return bool(getattr(batch.work, "signatures", ()) and scan.signatures) and geo_warm.is_warm()

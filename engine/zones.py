@@ -11,7 +11,7 @@ from bisect import insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.fast import NEVER
+from engine.layout import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,8 +27,8 @@ class Borders:
 
     def __init__(self, columns: Columns, row: IntArray) -> None:
         """`row` is where in the columns each fence is, by number."""
-        self._columns = columns
-        self._row = row
+        self.columns = columns
+        self.row = row
 
     @classmethod
     def build(cls, shapes: Sequence[Shape]) -> Borders:
@@ -49,8 +49,8 @@ class Borders:
         """
         return np.asarray(
             _signed(
-                self._columns,
-                self._row[np.asarray(fence, np.int64)],
+                self.columns,
+                self.row[np.asarray(fence, np.int64)],
                 np.ascontiguousarray(lat_deg, np.float64),
                 np.ascontiguousarray(lng_deg, np.float64),
             )
@@ -61,8 +61,8 @@ class Borders:
 
         Exact for areas; for circles and corridors to 1 mm on ways of up to 10 km.
         """
-        row = int(self._row[fence])
-        return bool(_cuts(self._columns, row, float(lat0_deg), float(lng0_deg), float(lat1_deg), float(lng1_deg)))
+        row = int(self.row[fence])
+        return bool(cuts(self.columns, row, float(lat0_deg), float(lng0_deg), float(lat1_deg), float(lng1_deg)))
 
 
 @kernel
@@ -74,8 +74,8 @@ def _signed(columns: Columns, fence: IntArray, lat: FloatArray, lng: FloatArray)
 
 
 @kernel
-def _cuts(columns: Columns, f: int, lat0: float, lng0: float, lat1: float, lng1: float) -> bool:
-    """Over the antimeridian the way is looked at twice, from either end's side."""
+def cuts(columns: Columns, f: int, lat0: float, lng0: float, lat1: float, lng1: float) -> bool:
+    """See `Borders.cuts`. Over the antimeridian the way is looked at twice, from either end's side."""
     if lng1 - lng0 > 180.0:
         return bool(
             _cuts_straight(columns, f, lat0, lng0 + 360.0, lat1, lng1)

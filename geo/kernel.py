@@ -1,6 +1,7 @@
 """How the kernels of the map are compiled: cached on disk, without the interpreter lock, strict IEEE arithmetic.
 
-Owns the two decorators. Never `fastmath`: the exact predicates rest on every rounding being the written one.
+Owns the two decorators, and how those of other packages are made. Never `fastmath`: the exact predicates rest on every
+rounding being the written one.
 
 A cached kernel has the kernels that it calls compiled into it, but numba looks only at its own file to see whether it
 is still good: after an update that changed `orient.py` alone, `match` would go on with the old predicate. So here the
@@ -32,28 +33,29 @@ def _stamp_of_sources() -> bytes:
 STAMP = _stamp_of_sources()
 
 
-def _compile(function: Callable[..., Any], *, forceinline: bool) -> Any:
-    plain = functools.partial(njit, nogil=True, error_model="numpy", forceinline=forceinline)
+def compiled(function: Callable[..., Any], *, stamp: bytes = STAMP, **options: bool) -> Any:
+    """The kernel of a function, kept on disk for as long as `stamp` stays the same; `options` are numba's."""
+    plain = functools.partial(njit, nogil=True, error_model="numpy", **options)
     try:
-        compiled: Any = plain(cache=True)(function)
+        made: Any = plain(cache=True)(function)
     except RuntimeError:
         # there is no folder that can be written to: then each process compiles for itself
         return plain()(function)
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    file = getattr(getattr(made, "_cache", None), "_cache_file", None)
     if file is None:
         return plain()(function)
-    file._source_stamp = STAMP
-    return compiled
+    file._source_stamp = stamp
+    return made
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` at its first call, or load it from the cache."""
-    return cast(Function, _compile(function, forceinline=False))
+    return cast(Function, compiled(function))
 
 
 def inlined(function: Function) -> Function:
     """As `kernel`, and written out where it is called: for what takes many arrays, which are dear to hand over."""
-    return cast(Function, _compile(function, forceinline=True))
+    return cast(Function, compiled(function, forceinline=True))
 
 
 def is_cached(function: Callable[..., Any]) -> bool:

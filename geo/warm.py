@@ -78,4 +78,4 @@ def warm(progress: Callable[[str, int, int], None]) -> None:
 
 def is_warm() -> bool:
     """True if the largest kernels are on disk, compiled from these very sources: then `warm` takes a second or two."""
-    return all(is_cached(k) for k in (lookup.match, paint.paint, record._splice, border._signed, border._cuts))
+    return all(is_cached(k) for k in (lookup.match, paint.paint, record._splice, border._signed, border.cuts))

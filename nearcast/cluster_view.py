@@ -12,8 +12,8 @@ import orjson
 
 from connectors.redis_places import RedisPlaces
 from engine.decided import decode_decided
-from engine.fast import NEVER
 from engine.ids import instant
+from engine.layout import NEVER
 from engine.outward import delivery_line
 from engine.person import read_person
 from engine.ports import DeliveryState

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.fast import NEVER
 from engine.ids import instant
+from engine.layout import NEVER
 from engine.ports import DecisionQuery, DeliveryState
 from nearcast.nearby import Nearby
 
@@ -71,7 +71,7 @@ class Door:
 
     async def export(self, user: str) -> dict[str, Any] | None:
         """All that is kept of a user; None when nothing is."""
-        found = self._live.engine.people.users.get(user)
+        found = self._live.engine.people.find(user)
         devices = self._live.engine.sense.devices
         slots = devices.of_user(user)
         kept = await asyncio.to_thread(self._store.export, user, [devices.names[slot] for slot in slots])

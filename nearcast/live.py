@@ -17,7 +17,7 @@ from connectors.intake import Busy, LocatedAnswer, Unavailable
 from engine.outward import decision_line, message_line
 from engine.ping import columns
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
-from engine.snapshot import snapshot
+from engine.snapshot import Copied, copied, packed
 from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
 from nearcast.recover import recover
 from nearcast.writing import Writing
@@ -25,7 +25,7 @@ from rules.facts import Outcome
 from rules.ids import action_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from connectors.clock import Clock
     from connectors.dispatch import Dispatcher
@@ -149,7 +149,7 @@ class Live:
         if self._checkpointing is not None:
             await self._checkpointing
         if self.ready and self._tail_rows:
-            await self._save(self._checkpoint(self._now()))
+            await self._checkpoint(self._now())
         self._writing.close()
 
     def _now(self) -> int:
@@ -304,16 +304,18 @@ class Live:
         late = self._tail_rows and now_ms - self._checkpoint_ms >= CHECKPOINT_MS
         running = self._checkpointing is not None and not self._checkpointing.done()
         if self.ready and not running and (late or self._tail_rows >= CHECKPOINT_ROWS):
-            self._checkpointing = asyncio.create_task(self._save(self._checkpoint(now_ms)))
+            self._checkpointing = asyncio.create_task(self._checkpoint(now_ms))
 
-    def _checkpoint(self, now_ms: int) -> Checkpoint:
+    def _checkpoint(self, now_ms: int) -> Coroutine[Any, Any, None]:
+        """Copy the state as it is now; what comes back packs and keeps the copy, beside the next steps."""
         self._tail_rows, self._checkpoint_ms = 0, now_ms
-        return Checkpoint(self.seq, now_ms, snapshot(self.engine))
+        return self._save(self.seq, now_ms, copied(self.engine))
 
-    async def _save(self, point: Checkpoint) -> None:
+    async def _save(self, seq: int, now_ms: int, copy: Copied) -> None:
         try:
-            await asyncio.to_thread(self.store.save_checkpoint, point)
-            self.metrics.checkpointed(point.now_ms)
+            state = await asyncio.to_thread(packed, copy)
+            await asyncio.to_thread(self.store.save_checkpoint, Checkpoint(seq, now_ms, state))
+            self.metrics.checkpointed(now_ms)
         except StoreError as error:
             log.warning("no checkpoint was kept, the journal is whole", error=str(error))
 

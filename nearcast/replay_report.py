@@ -18,6 +18,7 @@ from rich.table import Table
 
 from engine.ids import instant
 from engine.outward import decision_line, to_json, transition_line
+from engine.told import count_kinds
 from rules.facts import Kind, Outcome, Reason
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class Tally:
             self.pings += int(counted.accepted.sum() + counted.duplicate.sum())
             self.duplicate += int(counted.duplicate.sum())
             self.late += int(counted.late.sum())
-        for told in effects.transitions:
-            self.kinds[told.kind.value] += 1
-            if self.transitions is not None:
+        self.kinds.update({kind.value: count for kind, count in count_kinds(effects.transitions).items() if count})
+        if self.transitions is not None:
+            for told in effects.transitions:
                 self.transitions.write(to_json(transition_line(told)) + b"\n")
         for decision in effects.decisions:
             self.decided[decision.rule, decision.outcome.value, decision.reason.value] += 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from connectors.redis_places import RedisPlaces
     from connectors.redis_shards import RedisShards
     from engine.ports import Delivery
-    from engine.sense import Transition
+    from engine.told import Transition
     from nearcast.site_keeper import SiteKeeper
     from rules.facts import Decision
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connectors.redis_people import Change
+from engine.batch import NO_REQUEST
 from engine.concerned import everybody, narrowed, users_of
 from engine.decided import decided_of, decode_decided, encode_decided
 from engine.judge import Judge
 from engine.person import Person, SharedPeople, pack_person, read_person
 from engine.ports import StoreError
-from engine.sense import NO_REQUEST
 from engine.step import judge
 from nearcast.shard_parts import Outcome
 from rules.facts import User

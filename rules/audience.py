@@ -289,6 +289,13 @@ def purposes(clause: Clause) -> Iterator[str]:
         yield from purposes(clause.clause)
 
 
+def looks_back(clause: Clause) -> bool:
+    """True if a clause asks for the user's visits, however deep."""
+    if isinstance(clause, All | OneOf):
+        return any(map(looks_back, clause.clauses))
+    return isinstance(clause, Visits) or (isinstance(clause, Not) and looks_back(clause.clause))
+
+
 def same(found: Any, value: Any) -> bool:
     """True if two scalars are the same value of the same kind.
 

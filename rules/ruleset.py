@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from geo.mistake import Mistake
-from rules.audience import purposes
+from rules.audience import looks_back, purposes
 from rules.check import Draft, check
 from rules.facts import Kind
 from rules.lang_actions import digest, template_of
@@ -47,6 +47,8 @@ class RuleSet:
     places: Sequence[Place] = ()
     timezone: ZoneInfo = _UTC
     test_users: frozenset[str] = frozenset()
+    looking_back: frozenset[str] = field(init=False, repr=False)
+    """The rules that ask for a user's visits."""
     _by_id: dict[str, Rule] = field(init=False, repr=False)
     _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
@@ -59,6 +61,7 @@ class RuleSet:
     def __post_init__(self) -> None:
         self.rules = tuple(sorted(self.rules, key=lambda rule: (-rule.priority, rule.id)))
         self._by_id = {rule.id: rule for rule in self.rules}
+        self.looking_back = frozenset(r.id for r in self.rules if r.audience is not None and looks_back(r.audience))
         self._running = frozenset(rule.id for rule in self.rules if rule.acts)
         self._found, self._dwells, self._transitions = {}, {}, {}
         acting = [(rule, trigger) for rule in self.rules if rule.acts for trigger in rule.triggers]

@@ -20,7 +20,7 @@ from engine.wire import Edited
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.sense import Transition
+    from engine.told import Transition
     from engine.wire import Input
 
 #: Wednesday 2026-11-25, 17:00:00 in Tokyo.

@@ -72,8 +72,10 @@ def test_a_device_in_a_zone_alone_takes_its_presence_along_to_the_next_user() ->
     hear(play, 0, 1)
     play.fix(2, 5000, user="u-1")
     play.fix(3, 5000, user="u-2")
-    users = play.engine.people.users
-    assert {name: user.inside for name, user in users.items() if user.inside} == {"u-2": {"floor": [1, T0 + 1000]}}
+    people = play.engine.people
+    assert {n: found for n in people.everybody() if (found := people.user(n).inside)} == {
+        "u-2": {"floor": [1, T0 + 1000]}
+    }
 
 
 def test_the_newest_ping_names_the_user_even_if_an_older_sighting_comes_after_it() -> None:

@@ -56,9 +56,9 @@ def a_site() -> Site:
     return site_of(files_of(places, rules=RULES, settings="detection: {preset: instant}\n"))
 
 
-def sensed_of(site: Site, rng: random.Random) -> list[tuple[int, Sensed]]:
+def sensed_of(site: Site, rng: random.Random, engine: Engine | None = None) -> list[tuple[int, Sensed]]:
     """What happened in a shard, record by record: three users, four devices, who change hands."""
-    engine, found, now_ms = Engine(site, T0), [], T0
+    engine, found, now_ms = engine or Engine(site, T0), [], T0
     found.append((0, engine.sensed([UserChanged(f"u-{n}", {}, {"marketing": n != 2}) for n in range(3)], now_ms)))
     for offset in range(1, 40):
         now_ms += 7_000
@@ -102,8 +102,8 @@ def facts(value: bytes) -> Person:
 @pytest.mark.parametrize("seed", range(8))
 def test_people_on_loan_are_judged_as_people_at_home(seed: int) -> None:
     site = a_site()
-    records = sensed_of(site, random.Random(seed))
     engine = Engine(site, T0)
+    records = sensed_of(site, random.Random(seed), engine)
     home = {
         d.key: (d.rule, d.reason.value)
         for _, sensed in records
@@ -117,8 +117,9 @@ def test_people_on_loan_are_judged_as_people_at_home(seed: int) -> None:
         loan |= fold(site, records[start : start + size], kept)
         start += size
     assert loan == home and len(home) > 20
-    for name, user in engine.people.users.items():
-        person = read_person(kept[name])
+    for name in engine.people.everybody():
+        person, user = read_person(kept[name]), engine.people.find(name)
+        assert user is not None
         assert person.user.visits == user.visits and person.user.sends == user.sends
         assert {p: n for p, (n, _) in person.user.inside.items()} == {p: n for p, (n, _) in user.inside.items()}
 

@@ -168,7 +168,7 @@ def test_erasing_a_user_forgets_everything_and_tells_no_transition() -> None:
     effects = play.step([Erased("u-1")])
     assert effects.erased == {"u-1": ["d-1"]}
     assert len(play.told) == told
-    assert "u-1" not in play.engine.people.users
+    assert "u-1" not in play.engine.people.everybody()
     assert play.engine.people.open == {}
     play.fix(5, 0, user="u-1")
     assert reasons(play)[-1] == ("enter", "consent")
@@ -196,7 +196,7 @@ def test_an_erased_snapshot_does_not_hold_the_user() -> None:
     play.fix(0, 0, user="u-1", device="phone-of-u-1")
     play.fix(1, 400, device="d-2")
     back: Engine = restore(erase(snapshot(play.engine), "u-1"), play.site)
-    assert "u-1" not in back.people.users
+    assert "u-1" not in back.people.everybody()
     assert set(back.sense.devices.slots) == {"d-2"}
     assert b"u-1" not in encode_frame(0, ()) + "".join(back.sense.devices.names).encode()
 

@@ -13,7 +13,7 @@ from tests.sim.law import digest, hold
 from tests.sim.law_of_devices import Devices
 
 if TYPE_CHECKING:
-    from engine.sense import Transition
+    from engine.told import Transition
 
 
 @dataclass

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.ports import Delivery
-    from engine.sense import Transition
     from engine.step import Effects
+    from engine.told import Transition
     from rules.facts import Decision
     from tests.sim.town import Town
 

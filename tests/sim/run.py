@@ -9,11 +9,16 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from engine.layout import NONE, NOTES_FREE, NOTES_USED, POOL_USED, SIZES
 from engine.step import Engine
 from tests.sim.crowd import build_world
 from tests.sim.law import hold
 from tests.sim.plant import Plant, fold
+
+if TYPE_CHECKING:
+    from engine.devices import Devices
 
 
 @dataclass
@@ -66,26 +71,47 @@ def nothing_is_left(plant: Plant) -> None:
     """All devices have been silent for long: nobody is anywhere, and nothing waits."""
     sense, people = plant.engine.sense, plant.engine.people
     hold(not plant.laws.stays.open, "everybody has left", plant.laws.stays.open)
-    hold(not sense.devices.columns["rows"].any(), "no row is left")
-    hold(not (sense.devices.pool["owner"] >= 0).any(), "no row of the pool has an owner")
+    hold(not sense.devices.columns["rows"][: sense.devices.slots_used].any(), "no row is left")
+    hold(free_rows(sense.devices) == used_rows(sense.devices), "all rows and notes of the pool are free")
     hold(sense.next_due_ms() is None, "no timer of a device runs", sense.next_due_ms())
-    inside = {u.id: u.inside for u in people.users.values() if u.inside}
+    inside = {name: found for name in people.everybody() if (found := people.user(name).inside)}
     hold(not inside, "no user is inside", inside)
     hold(not people.open, "no decision is open", people.open)
     hold(not plant.journal.pending(), "no delivery is pending")
 
 
+def used_rows(devices: Devices) -> tuple[int, int]:
+    """How many rows and notes of the pool have ever been used."""
+    book = devices.state.book
+    return int(book[POOL_USED]), int(book[NOTES_USED])
+
+
+def free_rows(devices: Devices) -> tuple[int, int]:
+    """How many of them nobody has: those that the lists of free ones lead to."""
+    state, rows, notes = devices.state, 0, 0
+    for size, first in enumerate(state.free.tolist()):
+        block = first
+        while block != NONE:
+            rows += int(SIZES[size])
+            block = int(state.pool["note"][block])
+    note = int(state.book[NOTES_FREE])
+    while note != NONE:
+        notes += 1
+        note = int(state.notes["count"][note])
+    return rows, notes
+
+
 def facts(engine: Engine) -> dict[str, object]:
     """The state of an engine, free of the order in which it came about."""
     devices = engine.sense.devices
-    columns = {n: c for n, c in devices.columns.items() if n not in ("block", "room", "user")}
+    columns = {n: c for n, c in devices.columns.items() if n not in ("block", "size", "user")}
     return {
         "devices": {
             name: [repr(columns[c][slot].item()) for c in sorted(columns)] + [devices.user_of(slot), devices.load(slot)]
             for name, slot in devices.slots.items()
         },
         "signals": {devices.names[slot]: signals for slot, signals in engine.sense.signals.items()},
-        "users": engine.people.users,
+        "users": {name: engine.people.find(name) for name in engine.people.everybody()},
         "open": engine.people.open,
         "site": engine.site.version,
         "now": engine.now_ms,

@@ -1,0 +1,191 @@
+"""A batch of fixes, and the timers that are due: worked device by device without Python.
+
+Owns what becomes of each row, the way of a fix through a device's state, and which devices are left to Python: those
+that hear beacons (`engine/hearing.py`). Must not know names. Where the arrays might become too small a kernel returns
+before it touched anything, and is called again from there once they have grown.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.crossing import may_cross, note_usable, tell_crossed
+from engine.kernel import kernel
+from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WITH, Array, Asks, State, wide
+from engine.pool import has_room, take
+from engine.presence import SILENCE, finish, fire, on_fix, tell
+from engine.queue import due_ms, is_due, own_due_ms, pop, schedule
+
+#: What became of a row. ASKED: it is left to Python.
+DONE, DUPLICATE, LATE, ASKED = range(4)
+#: The request number of what no request caused.
+NO_REQUEST = -1
+#: The fences that a zone holds, of a device that is in none.
+NOTHING_HELD = np.zeros(0, np.int32)
+
+
+class Rows(NamedTuple):
+    """A batch of fixes and sightings, as columns in the table's numbers.
+
+    `user` is NONE where none was named. `fences[offsets[i] : offsets[i + 1]]` are those of row i, ascending. `borders`
+    are the requests' ends, `code` is filled with what became of each row.
+    """
+
+    device: Array
+    user: Array
+    sighting: Array
+    time_ms: Array
+    received_ms: Array
+    lat: Array
+    lng: Array
+    accuracy: Array
+    mocked: Array
+    offsets: Array
+    fences: Array
+    borders: Array
+    code: Array
+
+
+@kernel
+def work(s: State, asks: Asks, rows: Rows, held: Array, first: int, request: int) -> int:
+    """Work the rows from `first` on, in order; returns the row to go on from once there is more room.
+
+    `request` is the number of the batch's first. The queue must have room for all rows.
+    """
+    border = 0
+    for i in range(first, rows.device.size):
+        while i >= rows.borders[border]:
+            border += 1
+        d, time_ms = wide(rows.device[i]), rows.time_ms[i]
+        device = s.table[d]
+        if rows.sighting[i] or s.aside[d] or device.busy == ASIDE:
+            s.aside[d] = 1
+            rows.code[i] = ASKED
+            continue
+        if time_ms <= device.fix_ms:
+            rows.code[i] = DUPLICATE if time_ms == device.fix_ms else LATE
+            continue
+        fences = rows.fences[rows.offsets[i] : rows.offsets[i + 1]]
+        user = wide(rows.user[i])
+        fix = (time_ms, rows.received_ms[i], rows.lat[i], rows.lng[i], rows.accuracy[i], wide(rows.mocked[i]))
+        if _is_calm(s, asks, d, user, time_ms, fences, rows.accuracy[i]) and not may_cross(
+            s, asks, d, time_ms, rows.lat[i], rows.lng[i]
+        ):
+            _note(s, asks, d, user, fix)
+        elif _has_room(s, asks, d, fences.size):
+            take_fix(s, asks, d, user, fix, fences, held, request + border)
+        else:
+            return i
+        rows.code[i] = DONE
+    return int(rows.device.size)
+
+
+@kernel
+def ring(s: State, asks: Asks, held: Array, until_ms: int, now_ms: int, left: Array) -> int:
+    """Fire the timers due by `until_ms` on the machine's clock, as told at `now_ms`.
+
+    Puts the devices that are left to Python into `left`, until it is full; returns how many.
+    """
+    count = 0
+    while is_due(s, until_ms) and count < left.size and _has_room(s, asks, wide(s.queue[0].slot), 0):
+        d = wide(s.queue[0].slot)
+        if not pop(s):
+            continue
+        if due_ms(s, d) > until_ms:
+            schedule(s, d)
+        elif s.table[d].busy == ASIDE:
+            left[count] = d
+            count += 1
+        else:
+            tick(s, asks, d, held, s.table[d].clock_ms + until_ms - s.table[d].recv_ms, SILENCE, NO_REQUEST, now_ms)
+    return count
+
+
+@kernel
+def tick(s: State, asks: Asks, d: int, held: Array, until_ms: int, until_rank: int, request: int, now_ms: int) -> None:
+    """Fire the timers of one device's rows that are due by then, on its own clock."""
+    n = fire(s, asks, d, take(s, d), held, until_ms, until_rank, request, now_ms)
+    finish(s, asks, d, n, held)
+    schedule(s, d)
+
+
+@kernel
+def take_fix(
+    s: State, asks: Asks, d: int, user: int, fix: tuple[int, int, float, float, float, int], fences: Array,
+    held: Array, request: int,
+) -> None:  # fmt: skip
+    """Take in a device's newest fix: (time, received, lat, lng, accuracy, mocked)."""
+    time_ms, now_ms, lat, lng, accuracy, mocked = fix
+    n = take(s, d)
+    if own_due_ms(s, d) <= time_ms:
+        n = fire(s, asks, d, n, held, time_ms, SILENCE, request, now_ms)
+    device = s.table[d]
+    if time_ms >= device.clock_ms:
+        device.recv_ms = now_ms
+        if user >= 0 and user != device.user:
+            hand_over(s, d, n, user, time_ms, request, now_ms)
+    device.lat, device.lng, device.accuracy, device.mocked = lat, lng, accuracy, mocked
+    if may_cross(s, asks, d, time_ms, lat, lng):
+        tell_crossed(s, asks, d, time_ms, lat, lng, fences, request, now_ms)
+    note_usable(s, asks, d, time_ms, lat, lng, accuracy)
+    n = on_fix(s, asks, d, n, held, time_ms, fences, request, now_ms)
+    finish(s, asks, d, n, held)
+    schedule(s, d)
+
+
+@kernel
+def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, now_ms: int) -> None:
+    """The device is another user's from here on, with all that it is in; if it is in nothing, nobody need know."""
+    told = False
+    for k in range(n):
+        row = s.rows[k]
+        if row.entered_ms != NEVER:
+            if not told:
+                tell(s, d, MOVED, user, time_ms, FIX, 0, 0, request, now_ms)
+                told = True
+            tell(s, d, WITH, row.fence, time_ms, FIX, row.entered_ms, 0, request, now_ms)
+    s.table[d].user = user
+
+
+@kernel
+def _is_calm(s: State, asks: Asks, d: int, user: int, time_ms: int, fences: Array, accuracy: float) -> bool:
+    """True if a fix changes nothing but where and when the device was seen last."""
+    device = s.table[d]
+    if device.busy != CALM or fences.size != device.rows or device.timer_ms <= time_ms:
+        return False
+    if device.rows == 0:
+        return True
+    if accuracy > asks.accuracy_max_m or (user >= 0 and user != device.user):
+        return False
+    if device.clock_ms + device.quiet_ms <= time_ms:
+        return False
+    for k in range(fences.size):  # noqa: SIM110 # a kernel has no `any`
+        if s.pool[device.block + k].fence != fences[k]:
+            return False
+    return True
+
+
+@kernel
+def _note(s: State, asks: Asks, d: int, user: int, fix: tuple[int, int, float, float, float, int]) -> None:
+    """Note where and when a device was seen last."""
+    time_ms, received_ms, lat, lng, accuracy, mocked = fix
+    device = s.table[d]
+    # a timer is due by the machine's clock sooner than was thought when this fix came faster than the last
+    sooner = device.timer_ms < FAR and received_ms - time_ms < device.recv_ms - device.clock_ms
+    device.clock_ms, device.fix_ms, device.recv_ms = time_ms, time_ms, received_ms
+    device.lat, device.lng, device.accuracy, device.mocked = lat, lng, accuracy, mocked
+    if user >= 0:
+        device.user = user
+    note_usable(s, asks, d, time_ms, lat, lng, accuracy)
+    if sooner:
+        schedule(s, d)
+
+
+@kernel
+def _has_room(s: State, asks: Asks, d: int, matched: int) -> bool:
+    """True if whatever one fix or tick may do to a device fits: rows, and what is told."""
+    most = s.table[d].rows + matched
+    told = most * (asks.dwells_most + 3) + asks.crossings.size + 1
+    return bool(has_room(s, most + 1) and s.book[TOLDS] + told <= s.told.size and s.book[QUEUED] < s.queue.size)

@@ -1,0 +1,42 @@
+"""How the engine's kernels are compiled: as the map's are, and kept for as long as no source of theirs changes.
+
+Owns the decorators. A kernel has those that it calls compiled into it, the map's too, so its stamp is of them all.
+
+The state is some twenty arrays, and numba counts references to each of them at every call of one kernel by another:
+eight times the cost of a small kernel's work. Whoever calls from Python holds the arrays anyway, so `kernel` counts
+none; what makes an array of its own is a `maker`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import engine
+from geo import kernel as geo_kernel
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _stamp_of_sources() -> bytes:
+    digest = hashlib.sha256(geo_kernel.STAMP)
+    for name in sorted(module.name for module in pkgutil.iter_modules(engine.__path__)):
+        source = pkgutil.get_data("engine", f"{name}.py") or b""
+        if b"engine.kernel" in source or name == "layout":  # the constants and types that kernels are made with
+            digest.update(source)
+    return digest.digest()
+
+
+_STAMP = _stamp_of_sources()
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function`, which makes no arrays, at its first call, or load it from the cache."""
+    return cast(Function, geo_kernel.compiled(function, stamp=_STAMP, _nrt=False))
+
+
+def maker(function: Function) -> Function:
+    """The same for a function that makes arrays."""
+    return cast(Function, geo_kernel.compiled(function, stamp=_STAMP))

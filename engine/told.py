@@ -1,0 +1,238 @@
+"""What was told, in the order in which it is judged: columns, of which objects are made when somebody looks.
+
+Owns that order, the ids of transitions, and their shape. Must not know how they were found nor what they cause. Most
+transitions are at places that no rule names: they are counted, and never become objects. Instants are epoch
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, overload
+
+import msgspec
+import numpy as np
+
+from engine.batch import NO_REQUEST
+from engine.ids import episode_id
+from engine.layout import CROSSED, DWELLED, ENTERED, EXITED, MOVED, TOLDS, WITH, Array
+from rules.facts import Kind
+from rules.ids import h
+
+if TYPE_CHECKING:
+    from engine.devices import Devices
+    from rules.place import Place
+
+#: Kinds and causes by their numbers in `engine/layout.py`.
+KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROSSED: Kind.CROSSED}
+_CAUSES = ("fix", "timer", "silent", "edited", "sighting")
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """A device entered, dwelled at, crossed or left a place. `accuracy_m` and `mocked` are its newest fix's."""
+
+    id: str
+    episode: str
+    device: str
+    user: str
+    place: Place
+    kind: Kind
+    time_ms: int
+    cause: str
+    entered_ms: int
+    dwell_ms: int | None = None
+    accuracy_m: float | None = None
+    mocked: bool = False
+    request: int = NO_REQUEST
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A device changed hands while it was in `places` (id, entered_ms): a ping named another user."""
+
+    device: str
+    user_from: str
+    user_to: str
+    time_ms: int
+    places: tuple[tuple[str, int], ...]
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What was told, as records of `layout.TOLD` in order, with the names of its devices and users.
+
+    `places` has the places by the number in the records, `takers` the new user of each change of hands by its record.
+    """
+
+    records: Array
+    devices: list[str]
+    users: list[str]
+    places: Sequence[Place]
+    takers: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def transition(self, at: int) -> Transition:
+        """The transition that record `at` tells of."""
+        time_ms, entered_ms, dwell_ms, now_ms, accuracy, _, _, number, request, kind, cause, mocked = self.records[
+            at
+        ].item()
+        device, place = self.devices[at], self.places[number]
+        if kind == CROSSED:
+            episode, made = "", h(device, place.id, str(time_ms), Kind.CROSSED.value)
+        else:
+            episode = episode_id(device, place.id, entered_ms)
+            made = h(episode, KINDS[kind].value, *((str(dwell_ms),) if kind == DWELLED else ()))
+        return Transition(
+            made, episode, device, self.users[at], place, KINDS[kind], time_ms, _CAUSES[cause], entered_ms,
+            dwell_ms if kind == DWELLED else None, None if accuracy != accuracy else accuracy, bool(mocked), request,
+            now_ms,
+        )  # fmt: skip
+
+    def moved(self, at: int) -> Moved:
+        """The change of hands that record `at`, a MOVED, tells of."""
+        records = self.records
+        after = at + 1
+        while after < len(self) and records["kind"][after] == WITH:
+            after += 1
+        places = records[["place", "entered_ms"]][at + 1 : after].tolist()
+        return Moved(
+            self.devices[at],
+            self.users[at],
+            self.takers[at],
+            int(records["time_ms"][at]),
+            tuple((self.places[number].id, entered_ms) for number, entered_ms in places),
+            int(records["request"][at]),
+        )
+
+    def concerned(self) -> set[str]:
+        """The users whom this is about."""
+        return {*self.users, *self.takers.values()}
+
+    def narrowed(self, users: Set[str]) -> Telling:
+        """The part of it that is about these users."""
+        keep, moved = [], False
+        for at, kind in enumerate(self.records["kind"].tolist()):
+            if kind != WITH:
+                moved = kind == MOVED and self.takers[at] in users
+            if self.users[at] in users or moved:
+                keep.append(at)
+        takers = {new: self.takers[at] for new, at in enumerate(keep) if at in self.takers}
+        names = [self.devices[at] for at in keep]
+        return Telling(self.records[keep], names, [self.users[at] for at in keep], self.places, takers)
+
+    def groups(self, wanted: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+        """What one device did at one instant of one request, where records of `wanted` (ascending) are among it.
+
+        Each as the record after its last one, and those wanted.
+        """
+        if not wanted:
+            return
+        records = self.records
+        begins = np.zeros(len(self) + 1, np.bool_)
+        begins[-1] = True
+        for name in ("request", "time_ms", "slot"):
+            column = records[name]
+            begins[1:-1] |= column[1:] != column[:-1]
+        after = np.nonzero(begins)[0]
+        ends = after[np.searchsorted(after, np.array(wanted), side="right")]
+        for end, group in groupby(zip(ends.tolist(), wanted, strict=True), key=itemgetter(0)):
+            yield end, [at for _, at in group]
+
+
+def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[Telling]:
+    """What the kernels have told since this was asked last, in order; nothing when they told nothing.
+
+    It goes by request, time and device; what a device did at one instant by kind and place, but nothing is moved past
+    a change of hands. `rank[n]` is the rank of `places[n]` by id.
+    """
+    count = int(devices.state.book[TOLDS])
+    if not count:
+        return []
+    devices.state.book[TOLDS] = 0
+    records = devices.state.told[:count].copy()
+    names = [devices.names[slot] for slot in records["slot"].tolist()]
+    if count > 1:
+        numbered = {name: n for n, name in enumerate(sorted(set(names)))}
+        by_name = np.fromiter(map(numbered.__getitem__, names), np.int64, count)
+        by_place = rank[np.where(records["kind"] == MOVED, 0, records["place"])]
+        keys = [by_place, records["kind"], _hands(records), by_name, records["time_ms"], records["request"]]
+        order = np.lexsort(keys)
+        records, names = records[order], [names[at] for at in order.tolist()]
+    known = devices.user_names
+    users = [known[user] if user >= 0 else name for user, name in zip(records["user"].tolist(), names, strict=True)]
+    moves = np.nonzero(records["kind"] == MOVED)[0].tolist()
+    takers = {at: known[int(records["place"][at])] for at in moves}
+    return [Telling(records, names, users, places, takers)]
+
+
+def _hands(records: Array) -> Array:
+    """How often a device had changed hands at the instant of each record, by then."""
+    hands = np.zeros(records.size, np.int64)
+    if (records["kind"] == MOVED).any():
+        seen: dict[tuple[int, int, int], int] = {}
+        for at, record in enumerate(records.tolist()):
+            time_ms, slot, request, kind = record[0], record[5], record[8], record[9]
+            key = request, time_ms, slot
+            if kind == MOVED:
+                seen[key] = seen.get(key, 0) + 1
+            hands[at] = seen.get(key, 0)
+    return hands
+
+
+class Transitions(Sequence[Transition]):
+    """The transitions of a step, in order; they become objects when they are looked at."""
+
+    def __init__(self, tellings: Iterable[Telling] = ()) -> None:
+        self._tellings = list(tellings)
+        self._made: list[Transition] | None = None
+
+    def add(self, telling: Telling) -> None:
+        """Add what was told next."""
+        self._tellings.append(telling)
+        self._made = None
+
+    def counts(self) -> dict[Kind, int]:
+        """How many there are of each kind."""
+        found = dict.fromkeys(KINDS.values(), 0)
+        for telling in self._tellings:
+            numbers = np.bincount(telling.records["kind"], minlength=CROSSED + 1).tolist()
+            for number, kind in KINDS.items():
+                found[kind] += numbers[number]
+        return found
+
+    def __len__(self) -> int:
+        return sum(self.counts().values())
+
+    def __iter__(self) -> Iterator[Transition]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Transition: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Transition]: ...
+    def __getitem__(self, at: int | slice) -> Transition | list[Transition]:
+        return self._all()[at]
+
+    def _all(self) -> list[Transition]:
+        if self._made is None:
+            self._made = [
+                telling.transition(at)
+                for telling in self._tellings
+                for at in np.nonzero(telling.records["kind"] > WITH)[0].tolist()
+            ]
+        return self._made
+
+
+def count_kinds(transitions: Iterable[Transition]) -> Mapping[Kind, int]:
+    """How many transitions there are of each kind."""
+    if isinstance(transitions, Transitions):
+        return transitions.counts()
+    return Counter(transition.kind for transition in transitions)

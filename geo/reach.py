@@ -1,0 +1,97 @@
+"""Is a whole circle round a point in a fence, or out of it: the question of a fix with an accuracy.
+
+Owns short ways to the answers that `cover.signed_m` gives, for points of which it is known whether the fence covers
+them. Must not know devices. A plane at the point tells which edges come near; what it cannot tell for sure is measured.
+"""
+
+from __future__ import annotations
+
+import math
+
+from geo.columns import AREA, BLOCK, CIRCLE, Columns
+from geo.geodesic import A_M, E2, ecef, inverse
+from geo.kernel import kernel
+from geo.segment import ground_m, least_m, nearest_point
+from geo.trig import RADIANS, sincos_deg
+
+#: An edge with an end further off than this, in degrees, is measured; so is all near the poles and far circles.
+NEAR_DEG = 1.0
+LAT_DEG_MAX = 80.0
+RADIUS_M_MAX = 10_000.0
+#: Within these bounds the plane is wrong by less than this share, and this much.
+SHARE, LEAST_M = 0.02, 0.01
+
+
+@kernel
+def circle_in(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
+    """True if `signed_m <= -radius_m`, for a point that fence `f` covers."""
+    if columns.kind[f] == CIRCLE:
+        return bool(inverse(columns.disc[f, 0], columns.disc[f, 1], lat, lng) - columns.size_m[f] <= -radius_m)
+    if columns.kind[f] == AREA:
+        return not _comes_near(columns, f, columns.span[f, 1], columns.span[f, 3], lat, lng, radius_m, False)
+    depth_m = columns.size_m[f] - radius_m
+    return bool(_comes_near(columns, f, columns.span[f, 0], columns.span[f, 2], lat, lng, depth_m, True))
+
+
+@kernel
+def circle_out(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
+    """True if `signed_m > radius_m`, for a point that fence `f` does not cover."""
+    if columns.kind[f] == CIRCLE:
+        return bool(inverse(columns.disc[f, 0], columns.disc[f, 1], lat, lng) - columns.size_m[f] > radius_m)
+    if columns.kind[f] == AREA:
+        if radius_m < 1e-9:
+            return True
+        return not _comes_near(columns, f, columns.span[f, 1], columns.span[f, 3], lat, lng, radius_m, True)
+    reach_m = columns.size_m[f] + radius_m
+    return not _comes_near(columns, f, columns.span[f, 0], columns.span[f, 2], lat, lng, reach_m, True)
+
+
+@kernel
+def _comes_near(columns: Columns, f: int, first: int, last: int, lat: float, lng: float, m: float, or_at: bool) -> bool:
+    """True if one of the edges `first:last` is less than `m` metres away, or just as far and `or_at`."""
+    row, block = columns.span[f, 0], columns.first_block[f]
+    sin_lat, cos_lat = sincos_deg(lat)
+    w = 1.0 - E2 * sin_lat * sin_lat
+    n = A_M / math.sqrt(w)
+    north_m, east_m = n * (1.0 - E2) / w * RADIANS, n * cos_lat * RADIANS
+    plane = abs(lat) <= LAT_DEG_MAX and m <= RADIUS_M_MAX
+    surely_m, perhaps_m = m * (1.0 - SHARE) - LEAST_M, m * (1.0 + SHARE) + LEAST_M
+    for start in range(row, last, BLOCK):
+        box = columns.boxes[block + (start - row) // BLOCK]
+        if least_m(lat, lng, cos_lat, box[0], box[1], box[2], box[3]) > m:
+            continue
+        for e in range(max(first, start), min(last, start + BLOCK)):
+            x0, y0, x1, y1 = columns.edges[e]
+            if plane and _is_close(x0 - lng, y0 - lat) and _is_close(x1 - lng, y1 - lat):
+                away_m = _plane_m((x0 - lng) * east_m, (y0 - lat) * north_m, (x1 - lng) * east_m, (y1 - lat) * north_m)
+                if away_m > perhaps_m:
+                    continue
+                if away_m < surely_m:
+                    return True
+            away_m = _edge_m(lat, lng, x0, y0, x1, y1)
+            if away_m < m or (or_at and away_m == m):
+                return True
+    return False
+
+
+@kernel
+def _is_close(lng_deg: float, lat_deg: float) -> bool:
+    return abs(lng_deg) <= NEAR_DEG and abs(lat_deg) <= NEAR_DEG
+
+
+@kernel
+def _plane_m(x0: float, y0: float, x1: float, y1: float) -> float:
+    """How far a segment is from (0, 0)."""
+    dx, dy = x1 - x0, y1 - y0
+    size = dx * dx + dy * dy
+    t = 0.0 if size == 0.0 else min(1.0, max(0.0, -(x0 * dx + y0 * dy) / size))
+    x, y = x0 + t * dx, y0 + t * dy
+    return math.sqrt(x * x + y * y)
+
+
+@kernel
+def _edge_m(lat: float, lng: float, x0: float, y0: float, x1: float, y1: float) -> float:
+    """How far a segment is from a point, as `cover.line_m` measures it."""
+    px, py, pz = ecef(lat, lng)
+    d2, to_lat, to_lng = nearest_point(lat, lng, px, py, pz, x0, y0, x1, y1)
+    return float(ground_m(d2, lat, lng, to_lat, to_lng))
