@@ -51,6 +51,9 @@ EDGES_MAX = 4_000
 TOLERANCE_MAX = 32_767
 """A tolerance of which everybody is unsure."""
 
+BARELY = 2.0**-53
+"""A share of a piece that takes it nowhere."""
+
 SAMPLES = ((0.0, 0.0), (0.31, 0.07), (-0.31, -0.07), (0.09, -0.33), (-0.09, 0.33), (0.17, 0.19), (-0.17, -0.19))
 """Places in a cell, one of which tells `odd`: the first that is sure."""
 
@@ -155,19 +158,37 @@ def _clip_and_join(
 
 @kernel
 def _stretch(x0: float, y0: float, x1: float, y1: float) -> tuple[float, float]:
-    """(t0, t1): the part of a piece, as shares of its way, in the enlarged hexagon; none if t0 > t1."""
+    """(t0, t1): the part of a piece, as shares of its way, in the enlarged hexagon; none if t0 > t1.
+
+    t0 is 0 and t1 is 1 if, and only if, that end lies in the hexagon. Each end is asked by itself, so that two pieces
+    that meet in a corner agree about it, be it on the very rim: or else an exit would be counted twice, or never.
+    """
     t0, t1, half = 0.0, 1.0, 0.5 + MARGIN
+    from_inside, to_inside = _in_hexagon(x0, y0), _in_hexagon(x1, y1)
     for axis in range(3):
         nx = 1.0 if axis == 0 else 0.5
         ny = 0.0 if axis == 0 else ROW if axis == 1 else -ROW
         at, way = nx * x0 + ny * y0, nx * (x1 - x0) + ny * (y1 - y0)
         if way == 0.0:
-            if abs(at) > half:
+            if abs(at) > half and not (from_inside or to_inside):
                 return 1.0, 0.0
             continue
         a, b = (-half - at) / way, (half - at) / way
         t0, t1 = max(t0, min(a, b)), min(t1, max(a, b))
+    t0 = 0.0 if from_inside else max(t0, BARELY)
+    t1 = 1.0 if to_inside else min(t1, 1.0 - BARELY)
+    if from_inside:
+        t1 = max(t1, BARELY)
+    elif to_inside:
+        t0 = min(t0, 1.0 - BARELY)
     return t0, t1
+
+
+@kernel
+def _in_hexagon(x: float, y: float) -> bool:
+    """True if a place is in the enlarged hexagon."""
+    half = 0.5 + MARGIN
+    return abs(x) <= half and abs(0.5 * x + ROW * y) <= half and abs(0.5 * x - ROW * y) <= half
 
 
 @kernel

@@ -23,7 +23,7 @@ COARSEST = 3
 STEP = 2
 """Between the resolutions in use: cells differ 49 times in area."""
 
-BYTES_MAX = 1_000_000_000
+BYTES_MAX = 1_200_000_000
 """So much all fences may take together; if more, all get coarser cells."""
 
 BYTES_WHOLE, BYTES_BORDER, BYTES_EDGE = 1.0, 44.0, 8.0
@@ -36,12 +36,12 @@ FENCE_WINDOW_MAX = 1_000_000
 """So many cells the square round a single fence may have: painting looks at each."""
 
 
-def finest_of(columns: Columns, fences: int) -> int:
-    """The finest resolution at which the first `fences` of the columns can be painted within BYTES_MAX."""
-    for finest in range(FINEST, COARSEST, -1):
-        if _affordable(columns, 0, fences, finest)[1] <= BYTES_MAX:
-            return finest
-    return COARSEST
+def finest_of(columns: Columns, fences: int) -> tuple[int, int]:
+    """The finest resolution at which the first `fences` can be painted within BYTES_MAX, and the bytes they take."""
+    finest = FINEST
+    while (size := _affordable(columns, 0, fences, finest)[1]) > BYTES_MAX and finest > COARSEST:
+        finest -= 1
+    return finest, int(size)
 
 
 def resolutions_of(columns: Columns, first: int, last: int, finest: int) -> IntArray:

@@ -54,9 +54,9 @@ class Cells:
     written: Written
 
     @classmethod
-    def none(cls) -> Cells:
-        """No cells at all."""
-        arena = _aligned(64 * LINE)
+    def none(cls, size: int) -> Cells:
+        """No cells at all, but room for about so many bytes of records: it takes no memory before it is written to."""
+        arena = _aligned(BEHIND + size // 4)
         arena[:LINE] = 0
         return cls(new_table(16), np.empty(0, np.uint32), arena, Written())
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 import geo.kernel
 from geo.arrays import FloatArray, IntArray
 from geo.columns import columns_of
-from geo.entry import JOIN_MAX, SCALE, in_entry
+from geo.entry import JOIN_MAX, SCALE, _clip_and_join, in_entry, new_scratch
 from geo.face import CORNER, from_plane, lattice
 from geo.geodesic import direct, inverse
 from geo.index import FenceIndex
@@ -114,6 +116,23 @@ def _read(arena: IntArray, start: int) -> tuple[list[int], list[int], int]:
         border.append(int(arena[at]))
         at += entry_size(arena, at)
     return whole, border, at
+
+
+def test_a_corner_on_the_very_rim_of_the_hexagon_is_left_once_or_not_at_all() -> None:
+    """Two pieces that meet there once could disagree whether it is inside, one rounding decided."""
+    rng = np.random.default_rng(6)
+    half = 0.5 + MARGIN
+    links, scratch = np.array([[1, 0], [-1, 1]], np.int32), new_scratch(2)
+    for _ in range(3_000):
+        turn, along = np.pi / 3.0 * rng.integers(0, 6), rng.uniform(-0.28, 0.28)
+        x, y = half * np.cos(turn) - along * np.sin(turn), half * np.sin(turn) + along * np.cos(turn)
+        x, y = x + rng.integers(-2, 3) * math.ulp(x), y + rng.integers(-2, 3) * math.ulp(y)
+        inner, outer = rng.uniform(-0.3, 0.3, (2, 2)), 1.5 * np.array([np.cos(turn), np.sin(turn)])
+        for ends, odd in ((outer, True), (inner[1], False)):
+            pieces = np.array([[*inner[0], x, y], [x, y, *ends]])
+            for both in (pieces, pieces[::-1][:, [2, 3, 0, 1]].copy()):
+                _, exits, _ = _clip_and_join(0, 0, 0, links, both, np.zeros(2), scratch)
+                assert exits % 2 == odd
 
 
 def test_few_points_have_to_ask_the_fence_itself() -> None:
