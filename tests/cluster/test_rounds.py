@@ -87,6 +87,7 @@ async def run_rounds(folder: Path, rounds: Sequence[Fault], seconds: float, seed
     sys.stdout.write(f"\n{what}: {told}; served again p50 {statistics.median(waits):.2f} s, max {max(waits):.2f} s\n")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @live(590)
 async def test_one_of_each_fault_loses_nothing_and_sends_nothing_for_nothing(tmp_path: Path) -> None:
