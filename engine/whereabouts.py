@@ -56,9 +56,15 @@ class Whereabouts:
         self._known: tuple[Sequence[Place], Array] = ((), np.zeros(0, np.int32))
 
     def follow(self, telling: Telling, first: int, end: int, keep_ms: int) -> None:
-        """Note where everybody is after the records from `first` to `end`. Visits are kept for `keep_ms`."""
+        """Note where everybody is after the records from `first` to `end`. Visits are kept for `keep_ms`.
+
+        Raises `ValueError` when they tell of devices, users or places that are not there: nothing is noted then.
+        """
         self._fit(end - first)
-        follow(self.arrays, telling.records[first:end], self._numbers_of(telling.places), keep_ms)
+        records, numbers = telling.records[first:end], self._numbers_of(telling.places)
+        if not fits(self.arrays, records, numbers.size):
+            raise ValueError("what was told is of another table of devices, or of another site")
+        follow(self.arrays, records, numbers, keep_ms)
 
     def inside(self, name: str) -> dict[str, list[int]]:
         """Where a person is: place id to [devices of theirs in it, time entered last]."""
@@ -145,6 +151,18 @@ class Whereabouts:
                 grown[name] = longer(array, enough(array.size, need), fill)
         if grown:
             self.arrays = self.arrays._replace(**grown)
+
+
+@kernel
+def fits(s: Stays, records: Array, places: int) -> bool:
+    """True if every number of the records leads to something that is there: kernels look at no bounds."""
+    for at in range(records.size):
+        record = records[at]
+        if record.slot < 0 or record.slot >= s.own.size or record.user >= s.users.size or record.place < 0:
+            return False
+        if record.place >= (s.users.size if record.kind == MOVED else places):
+            return False
+    return True
 
 
 @kernel

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 import zstandard
 
+from engine.rows import columns
 from engine.shard import pack_devices, pack_meta, read_meta, unpack_devices
 from engine.snapshot import SnapshotError, copied, packed, restore, snapshot
 from engine.step import Engine
 from engine.wire import Erased
-from tests.world import T0, Stage, at, circle, files_of, site_of
+from tests.world import T0, Stage, at, circle, files_of, rows, site_of
 
 RULES = """
 id: dwell
@@ -154,3 +155,15 @@ def test_visits_are_kept_for_as_long_as_events_and_dropped_sixty_four_at_a_time(
     found = play.engine.people.find("d-1")
     assert found is not None
     assert [t for t, _ in found.visits] == [T0 + 120_000 * n for n in range(64) if 120 * n > 120 * 63 - 3600]
+
+
+def test_people_do_not_follow_what_was_told_of_another_table_of_devices() -> None:
+    site = stage().engine.site
+    here, elsewhere = Engine(site, T0), Engine(site, T0)
+    lat, lng = at(0)
+    crowd = rows([{"device": f"d-{n}", "time": T0, "lat": lat, "lng": lng, "accuracy": 5} for n in range(20)])
+    (telling,), _ = elsewhere.sense.located(columns([crowd]), T0, 0)
+    assert len(telling) == 20
+    with pytest.raises(ValueError, match="another table of devices"):
+        here.people.follow(telling, 0, len(telling))
+    assert here.whereabouts.met() == []
