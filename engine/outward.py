@@ -15,7 +15,7 @@ from engine.ids import instant
 if TYPE_CHECKING:
     from engine.ports import Delivery
     from engine.told import Transition
-    from rules.facts import Decision, Message, Occasion
+    from rules.facts import Decision, Message, Occasion, User
 
 
 def to_json(value: Any) -> bytes:
@@ -44,6 +44,18 @@ def decision_line(decision: Decision) -> dict[str, Any]:
         "values": decision.values,
         "time": instant(decision.time_ms),
     }
+
+
+def user_lines(user: User) -> dict[str, Any]:
+    """What is known of a user, as their export has it."""
+    return {
+        "attributes": user.attributes, "consent": user.consent, "locale": user.locale,
+        "timezone": user.timezone, "tokens": user.tokens,
+        "events": [{"time": instant(t), "type": kind} for t, kind in user.events],
+        "visits": [{"time": instant(t), "place": place} for t, place in user.visits],
+        "inside": sorted(user.inside),
+        "sends": [{"key": s.key, "rule": s.rule, "time": instant(s.time_ms)} for s in user.sends],
+    }  # fmt: skip
 
 
 def message_line(key: str, message: Message) -> dict[str, Any]:

@@ -164,15 +164,3 @@ async def until_told(reloader: Reloader, *broken: asyncio.Future[Any]) -> None:
     waiting[0].cancel()
     for task in done:
         task.result()
-
-
-def tell_site(metrics: Metrics, site: Site, clock: Clock) -> None:
-    """Tell the metrics which version of the site is wanted."""
-    named = {action.channel for rule in site.rules.rules if rule.acts for action in rule.actions}
-    metrics.in_force(
-        site.version,
-        fences=len(site.fences),
-        rules=site.rules.rules,
-        channels=site.settings.channels or named,
-        at_ms=clock.now_ms(),
-    )

@@ -14,7 +14,7 @@ from connectors.redis_places import RedisPlaces
 from engine.decided import decode_decided
 from engine.ids import instant
 from engine.layout import NEVER
-from engine.outward import delivery_line
+from engine.outward import delivery_line, user_lines
 from engine.person import read_person
 from engine.ports import DeliveryState
 from engine.shard import read_device, read_meta
@@ -89,15 +89,7 @@ class ClusterView:
             return None
         state: dict[str, Any] = {"id": user}
         if person is not None:
-            known = person.user
-            state |= {
-                "attributes": known.attributes, "consent": known.consent, "locale": known.locale,
-                "timezone": known.timezone, "tokens": known.tokens,
-                "events": [{"time": instant(t), "type": kind} for t, kind in known.events],
-                "visits": [{"time": instant(t), "place": place} for t, place in known.visits],
-                "inside": sorted(known.inside),
-                "sends": [{"key": s.key, "rule": s.rule, "time": instant(s.time_ms)} for s in known.sends],
-            }  # fmt: skip
+            state |= user_lines(person.user)
         return state | {"devices": devices, "decisions": decisions, "deliveries": deliveries}
 
     async def _devices(self, names: list[str]) -> dict[str, tuple[str | None, Mapping[str, Any]]]:

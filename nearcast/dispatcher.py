@@ -21,9 +21,10 @@ from connectors.redis_deliveries import RedisDeliveries
 from engine.delivery import Outbox
 from engine.ports import StoreError
 from nearcast.channels import Channels, make_channels
-from nearcast.cluster import Cluster, RoleOptions, listening, open_cluster, run_role, tell_site, until_told
+from nearcast.cluster import Cluster, RoleOptions, listening, open_cluster, run_role, until_told
 from nearcast.fault import ExitCode
 from nearcast.handover import Handover
+from nearcast.in_force import tell_site
 from nearcast.site_store import filled_settings
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.ids import instant
 from engine.layout import NEVER
+from engine.outward import user_lines
 from engine.ports import DecisionQuery, DeliveryState
 from nearcast.nearby import Nearby
 
@@ -79,14 +80,7 @@ class Door:
             return None
         state: dict[str, Any] = {"id": user}
         if found is not None:
-            state |= {
-                "attributes": found.attributes, "consent": found.consent, "locale": found.locale,
-                "timezone": found.timezone, "tokens": found.tokens,
-                "events": [{"time": instant(t), "type": kind} for t, kind in found.events],
-                "visits": [{"time": instant(t), "place": place} for t, place in found.visits],
-                "inside": sorted(found.inside),
-                "sends": [{"key": s.key, "rule": s.rule, "time": instant(s.time_ms)} for s in found.sends],
-            }  # fmt: skip
+            state |= user_lines(found)
         state["devices"] = [self._device(slot) for slot in slots]
         return state | kept
 

@@ -24,12 +24,12 @@ from nearcast.cluster import (
     open_cluster,
     role_settings,
     run_role,
-    tell_site,
     until_told,
 )
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.gateway_door import GatewayDoor
 from nearcast.gateway_raw import RawPings
+from nearcast.in_force import tell_site
 from nearcast.run import listen_option
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from geo.mistake import Mistake, MistakesError
 from nearcast.channels import make_channels
 from nearcast.door import Door
 from nearcast.fault import InputFaultError
+from nearcast.in_force import tell_site
 from nearcast.live import Live
 from nearcast.recover import Recovered, recover
 from nearcast.reload import Reloader
@@ -135,7 +136,7 @@ async def _start(
         fresh = make_channels(filled, path, clock=around.clock, show=around.show, colour=around.colour)
         await live.dispatcher.reload(fresh.by_name, fresh.concurrency, others=fresh.others)
         server.take(HttpSettings.of(filled))
-        _tell(metrics, new, around.clock)
+        tell_site(metrics, new, around.clock)
 
     reloader = Reloader(path, live, metrics, applied, unfit=unfit)
     upkeep = Upkeep(store, live, around.clock)
@@ -147,7 +148,7 @@ async def _start(
         reloader.mistaken(mistakes)
     elif site.version != back.engine.site.version:
         await live.edit(site)
-    _tell(metrics, in_force, around.clock)
+    tell_site(metrics, in_force, around.clock)
     try:
         await _listen(server, host, port, settings)
     except (InputFaultError, MistakesError):
@@ -193,18 +194,6 @@ def _make_live(
         others=channels.others,
     )
     return live
-
-
-def _tell(metrics: Metrics, site: Site, clock: Clock) -> None:
-    """Tell the metrics which version is in force. Without configured channels, those that rules name are printed."""
-    named = {action.channel for rule in site.rules.rules if rule.acts for action in rule.actions}
-    metrics.in_force(
-        site.version,
-        fences=len(site.fences),
-        rules=site.rules.rules,
-        channels=site.settings.channels or named,
-        at_ms=clock.now_ms(),
-    )
 
 
 def _store_path(files: Mapping[str, bytes], site: Site | None) -> str:

@@ -27,11 +27,11 @@ from nearcast.cluster import (
     open_cluster,
     role_settings,
     run_role,
-    tell_site,
     until_told,
 )
 from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
+from nearcast.in_force import tell_site
 from nearcast.shard import Shard
 from nearcast.shard_parts import Parts
 from nearcast.shard_runner import ShardRunner
