@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -30,6 +29,8 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.city import city
+from benchmarks.server import cpu_s_of
+from benchmarks.site import EACH_TIME
 from connectors.kafka_partition import Partitions
 from engine.rows import Rows, columns
 from engine.wire import encode_frame
@@ -37,14 +38,6 @@ from engine.wire import encode_frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RULE = """
-id: bench
-state: live
-trigger: {event: entered, place: {tag: watched}}
-audience: {all: [{consent: marketing}]}
-limits: {cooldown: none}
-actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
-"""
 NEARCAST = str(Path(sys.executable).with_name("nearcast"))
 SHARDS = 4
 FRAME = 50
@@ -82,7 +75,7 @@ async def _fold(folder: Path, given: argparse.Namespace) -> str:
         spent: list[tuple[float, float]] = []
         for round_ in range(3):  # the first one brings the crowd
             before = _value(url, "nearcast_frames_total", result="folded")
-            began_s, cpu_s, sent = time.perf_counter(), _cpu_s(worker.pid), 0
+            began_s, cpu_s, sent = time.perf_counter(), cpu_s_of(worker.pid), 0
             frames = given.frames if round_ else sum(-(-len(mine) // FRAME) for mine in shards)
             writing = []
             while sent < frames:
@@ -98,7 +91,7 @@ async def _fold(folder: Path, given: argparse.Namespace) -> str:
             await asyncio.gather(*writing)
             while _value(url, "nearcast_frames_total", result="folded") - before < frames:
                 await asyncio.sleep(0.05)
-            spent.append((time.perf_counter() - began_s, _cpu_s(worker.pid) - cpu_s))
+            spent.append((time.perf_counter() - began_s, cpu_s_of(worker.pid) - cpu_s))
         await producer.stop()
     pings = given.frames * FRAME
     wall_s, cpu_s = min(spent[1:])
@@ -166,7 +159,7 @@ def _site(folder: Path, world: Any, given: argparse.Namespace, push: str) -> str
     for part in ("fences", "rules"):
         (folder / part).mkdir(parents=True)
     (folder / "fences/all.geojson").write_bytes(world.geojson())
-    (folder / "rules/all.yaml").write_text(RULE)
+    (folder / "rules/all.yaml").write_text(EACH_TIME)
     (folder / "nearcast.yaml").write_text(
         f'channels: {{push: {{kind: webhook, url: "{push}", secret: "{_SECRET}"}}}}\n'
         f'cluster: {{name: {name}, brokers: ["{given.brokers}"], redis: "{given.redis}", partitions: {SHARDS},'
@@ -225,11 +218,6 @@ def _rows(numbers: list[int], lat: Any, lng: Any, time_ms: int) -> Rows:
         [f"d{n}" for n in numbers], [time_ms] * len(numbers), [float(lat[n]) for n in numbers],
         [float(lng[n]) for n in numbers], none, none, [8.0] * len(numbers), none, none, none, none,
     )  # fmt: skip
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

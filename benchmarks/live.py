@@ -27,15 +27,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from shapely.geometry import mapping
 
 from benchmarks.city import city
+from benchmarks.server import cpu_s_of
+from benchmarks.site import EACH_TIME
 
-RULE = """
-id: bench
-state: live
-trigger: {event: entered, place: {tag: watched}}
-audience: {all: [{consent: marketing}]}
-limits: {cooldown: none}
-actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
-"""
 DEVICES = 10_000
 CONNECTIONS = 50
 _SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
@@ -78,10 +72,10 @@ async def _run(rate: int, seconds: float, batch: int, fences: int, share: int) -
             await load.post(DEVICES, 1.0, 100)
             await _at_rest(port)
             load.sent, load.acks_ms = 0, []
-            before, before_s, early = _handoffs(port), _cpu_s(process.pid), endpoint.count
+            before, before_s, early = _handoffs(port), cpu_s_of(process.pid), endpoint.count
             began = time.perf_counter()
             await load.post(rate, seconds, batch)
-            spent, cpu_s = time.perf_counter() - began, _cpu_s(process.pid) - before_s
+            spent, cpu_s = time.perf_counter() - began, cpu_s_of(process.pid) - before_s
             bare_p99 = _bare_commits_p99_ms(Path(folder) / "bare")
             await _at_rest(port)
             p50, p99 = _quantiles_ms(before, _handoffs(port))
@@ -103,7 +97,7 @@ def _write_site(site: Path, port: int, hook: int, fences: int, share: int) -> No
         for n, p in enumerate(city(fences).polygons)
     ]  # fmt: skip
     (site / "fences/city.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    (site / "rules/bench.yaml").write_text(RULE)
+    (site / "rules/bench.yaml").write_text(EACH_TIME)
     (site / "nearcast.yaml").write_text(
         f"listen: 127.0.0.1:{port}\nchannels:\n"
         f'  push: {{kind: webhook, url: "http://127.0.0.1:{hook}/push", secret: "{_SECRET}"}}\n'
@@ -252,11 +246,6 @@ def _bare_commits_p99_ms(path: Path) -> float:
         times.append((time.perf_counter() - began) * 1000)
     os.close(file)
     return float(np.percentile(times, 99))
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

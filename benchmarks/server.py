@@ -5,6 +5,7 @@ Owns the process and the plain HTTP that is spoken with it. Must not know what i
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -86,6 +87,12 @@ class Server:
             connection.close()
         self._process.terminate()
         self._process.wait(60)
+
+
+def cpu_s_of(pid: int) -> float:
+    """The processor time that a process has had, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _answer(connection: socket.socket) -> None:

@@ -18,6 +18,9 @@ actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
 """
 """Stands on the watched fences; nobody consented unless a benchmark says so, so that it decides and sends nothing."""
 
+EACH_TIME = RULE + "limits: {cooldown: none}\n"
+"""The same for each enter, however soon after the last: where messages are what is measured."""
+
 
 def site_of(fences: bytes, settings: str = "", *rules: str) -> Site:
     """A site made of these. Ends the program at a mistake in them."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.cluster.fleet import cluster_settings, fleet_of
 from tests.exact import worlds
 from tests.live.process import Process, at_rest, command, live, process_of
-from tests.live.reckoning import HELLO, jsonl, write_site
+from tests.live.reckoning import STAYS, jsonl, write_site
 from tests.live.sink import sink_of
 
 if TYPE_CHECKING:
@@ -19,22 +19,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.conftest import Servers
 
-RULES = f"""{HELLO}
----
-id: stayed
-state: live
-max_event_age: 2d
-trigger: {{event: dwelled, for: 1m, place: {{tag: any}}}}
-audience: {{all: [{{consent: location_marketing}}, {{attribute: tier, is: gold}}]}}
-limits: {{cooldown: {{per: user, of: 1h}}, caps: [{{scope: all, max: 3, per: 1d}}]}}
-actions: [{{push: {{template: hello, ttl: 10m}}}}]
----
-id: left
-state: live
-max_event_age: 2d
-trigger: {{event: exited, place: {{tag: any}}}}
-audience: {{all: [{{consent: location_marketing}}, {{event_count: {{type: purchase, within: 7d, min: 1}}}}]}}
-actions: [{{push: {{template: hello, ttl: 10m}}}}]
+RULES = f"""{STAYS}
 ---
 id: bought
 state: live

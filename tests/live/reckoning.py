@@ -27,6 +27,24 @@ audience: {all: [{consent: location_marketing}]}
 limits: {cooldown: none}
 actions: [{push: {template: hello, ttl: 10m}}]
 """
+#: What an enter, a stay and an exit may cause, with every kind of limit and of condition.
+STAYS = f"""{HELLO}
+---
+id: stayed
+state: live
+max_event_age: 2d
+trigger: {{event: dwelled, for: 1m, place: {{tag: any}}}}
+audience: {{all: [{{consent: location_marketing}}, {{attribute: tier, is: gold}}]}}
+limits: {{cooldown: {{per: user, of: 1h}}, caps: [{{scope: all, max: 3, per: 1d}}]}}
+actions: [{{push: {{template: hello, ttl: 10m}}}}]
+---
+id: left
+state: live
+max_event_age: 2d
+trigger: {{event: exited, place: {{tag: any}}}}
+audience: {{all: [{{consent: location_marketing}}, {{event_count: {{type: purchase, within: 7d, min: 1}}}}]}}
+actions: [{{push: {{template: hello, ttl: 10m}}}}]
+"""
 #: A circle of 100 m at Shinjuku, a point within it and one far from it.
 PLACE = {
     "type": "Feature",

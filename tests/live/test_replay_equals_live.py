@@ -10,29 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.exact import worlds
 from tests.live.process import Process, at_rest, command, live, process_of, until
-from tests.live.reckoning import HELLO, h, jsonl, write_site
+from tests.live.reckoning import STAYS, h, jsonl, write_site
 from tests.live.sink import sink_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-RULES = f"""{HELLO}
----
-id: stayed
-state: live
-max_event_age: 2d
-trigger: {{event: dwelled, for: 1m, place: {{tag: any}}}}
-audience: {{all: [{{consent: location_marketing}}, {{attribute: tier, is: gold}}]}}
-limits: {{cooldown: {{per: user, of: 1h}}, caps: [{{scope: all, max: 3, per: 1d}}]}}
-actions: [{{push: {{template: hello, ttl: 10m}}}}]
----
-id: left
-state: live
-max_event_age: 2d
-trigger: {{event: exited, place: {{tag: any}}}}
-audience: {{all: [{{consent: location_marketing}}, {{event_count: {{type: purchase, within: 7d, min: 1}}}}]}}
-actions: [{{push: {{template: hello, ttl: 10m}}}}]
-"""
 
 
 async def post_in_random_batches(process: Process, pings: list[dict[str, Any]], rng: random.Random) -> None:
@@ -79,7 +61,7 @@ async def test_a_replay_of_the_store_decides_what_the_process_decided(tmp_path: 
     fences = [f for f in worlds.fences(600, rng) if not f.reach_m]
     users = [f"u{n}" for n in range(60)]
     async with sink_of() as sink:
-        site = write_site(tmp_path / "site", fences, rules=RULES, sink=sink.url)
+        site = write_site(tmp_path / "site", fences, rules=STAYS, sink=sink.url)
         async with process_of(site) as process:
             t0 = process.now_ms() - 20 * 3_600_000
             pings = [p | {"user": f"u{int(p['device'][1:]) // 2}"} for p in worlds.walkers(120, 150, rng, t0)]
@@ -87,11 +69,11 @@ async def test_a_replay_of_the_store_decides_what_the_process_decided(tmp_path: 
             await process.consent(users)
             await post_in_random_batches(process, pings[:third], rng)
             await change_the_people(process, users)
-            (site / "rules/all.yaml").write_text(RULES.replace("of: 1h", "of: 5m").replace("for: 1m", "for: 2m"))
+            (site / "rules/all.yaml").write_text(STAYS.replace("of: 1h", "of: 5m").replace("for: 1m", "for: 2m"))
             await reload(process)
             await post_in_random_batches(process, pings[third : 2 * third], rng)
             last = {p["device"]: p["time"] for p in sorted(pings[: 2 * third], key=lambda p: p["time"])}
-            write_site(site, fences[: len(fences) // 2], rules=RULES, sink=sink.url)
+            write_site(site, fences[: len(fences) // 2], rules=STAYS, sink=sink.url)
             await reload(process)
             await post_in_random_batches(process, pings[2 * third :], rng)
             await at_rest(process)
@@ -106,7 +88,7 @@ async def test_a_replay_of_the_store_decides_what_the_process_decided(tmp_path: 
             assert {d["reason"] for d in decisions} >= {"sent", "consent", "audience", "cap"}
             assert {t["cause"] for t in transitions} >= {"fix", "timer", "edited", "silent"}
 
-            write_site(site, fences, rules=RULES, sink=sink.url)
+            write_site(site, fences, rules=STAYS, sink=sink.url)
             recording = tmp_path / "recording.jsonl"
             recording.write_text("".join(json.dumps(p) + "\n" for p in pings[: 2 * third]))
             of_the_file = (await replayed(process, recording))[1]
