@@ -68,6 +68,7 @@ async def test_a_replay_of_the_store_decides_what_the_process_decided(tmp_path: 
             third = len(pings) // 3
             await process.consent(users)
             await post_in_random_batches(process, pings[:third], rng)
+            await at_rest(process)  # a message still waiting would be withdrawn with the consent
             await change_the_people(process, users)
             (site / "rules/all.yaml").write_text(STAYS.replace("of: 1h", "of: 5m").replace("for: 1m", "for: 2m"))
             await reload(process)
