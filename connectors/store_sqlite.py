@@ -7,6 +7,7 @@ write to the disk for each commit, of about 0.2 ms on a local SSD. All methods m
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,11 @@ class SqliteStore:
             with writer.statement() as connection:
                 connection.execute(store_write.FRAME, row)
         self._seq = commit.seq
+
+    def room_bytes(self) -> int:
+        """How much the file system of the store still takes. Raises `StoreError`."""
+        with explained(self._name):
+            return shutil.disk_usage(self._path.parent).free
 
     def open_attempts(self, attempts: Sequence[tuple[str, int]]) -> None:
         """Record durably that attempts (key, number) of `at_most_once` deliveries are about to be made."""

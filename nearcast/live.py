@@ -45,6 +45,8 @@ CHECKPOINT_ROWS = 500_000
 CHECKPOINT_MS = 15 * 60_000
 #: How long between two tries of a store that could not commit.
 RETRY_S = 0.5
+#: A disk that was full is one again until it has room for the largest step and its log: a small one may fit before.
+ROOM_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
@@ -283,6 +285,8 @@ class Live:
         """Take the state back from the store and prove with a tick that it commits."""
         now_ms = self._now()
         try:
+            if await asyncio.to_thread(self.store.room_bytes) < ROOM_BYTES:
+                return False
             back = await asyncio.to_thread(recover, self.store, now_ms, known=self.engine.site)
             effects = back.engine.step((), now_ms)
             commit = Commit(

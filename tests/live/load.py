@@ -34,12 +34,6 @@ class Crowd:
     acked: list[dict[str, Any]] = field(default_factory=list)
     refused: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     gone: bool = False
-    _acked_s: float = 0.0
-
-    @property
-    def quiet_s(self) -> float:
-        """How long ago the last pings were taken."""
-        return asyncio.get_running_loop().time() - self._acked_s
 
     @asynccontextmanager
     async def posting(self, pings: Sequence[dict[str, Any]]) -> AsyncIterator[None]:
@@ -88,5 +82,4 @@ class Crowd:
             return False
         assert not told["rejected"], told
         self.acked += batch
-        self._acked_s = asyncio.get_running_loop().time()
         return True
