@@ -47,7 +47,7 @@ class Admin:
             body = await read_body(
                 request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
-            await self._intake.change_user(decode_user(user, body))
+            await self._intake.noted((decode_user(user, body),))
         return web.Response(status=204)
 
     async def get_user(self, request: web.Request) -> web.Response:

@@ -15,7 +15,6 @@ from connectors.intake import LocatedAnswer, NotNowError
 from engine.event import decode_events
 from engine.ping import decode_pings
 from engine.rate import Rates
-from engine.wire import Happened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from connectors.intake import Intake
     from connectors.metrics import Metrics
     from engine.rejection import Rejected
-    from engine.wire import UserChanged
 
 NEAR_MAX: Final = 1_000
 
@@ -100,7 +98,7 @@ class Ingest:
                 limits=settings.ping,
                 keep_ms=settings.keep_events_ms,
             )
-            accepted, duplicate = await self._take(decoded.inputs)
+            accepted, duplicate = await self._intake.noted(decoded.inputs)
         self._count("events", decoded.count, accepted, duplicate, decoded.rejected)
         return answer(_told(accepted, duplicate, decoded.rejected), _status(decoded.count, decoded.rejected))
 
@@ -109,24 +107,6 @@ class Ingest:
         lat_deg, lng_deg = degrees(request, "lat", 90), degrees(request, "lng", 180)
         limit = number(request, "limit", default=20, most=NEAR_MAX)
         return answer(self._intake.near(lat_deg, lng_deg, limit))
-
-    async def _take(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
-        """Hand events and user changes over in the order of the body; returns (accepted, duplicate)."""
-        accepted = duplicate = 0
-        run: list[Happened] = []
-        for item in inputs:
-            if isinstance(item, Happened):
-                run.append(item)
-                continue
-            if run:
-                new, again = await self._intake.happened(run)
-                accepted, duplicate, run = accepted + new, duplicate + again, []
-            await self._intake.change_user(item)
-            accepted += 1
-        if run:
-            new, again = await self._intake.happened(run)
-            accepted, duplicate = accepted + new, duplicate + again
-        return accepted, duplicate
 
     def _limit(self, devices: list[str]) -> Counter[str] | None:
         """Take from the devices' buckets. Raises `RefusedRequest` 429 for the whole request."""

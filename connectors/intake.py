@@ -53,11 +53,8 @@ class Intake(Protocol):
     async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the good pings and sightings of one request, received at `received_ms`."""
 
-    async def happened(self, events: Sequence[Happened]) -> tuple[int, int]:
-        """Take events; returns (accepted, duplicate)."""
-
-    async def change_user(self, change: UserChanged) -> None:
-        """Merge into what is known of a user."""
+    async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
+        """Take events, and changes to what is known of users, in order; returns (accepted, duplicate)."""
 
     async def erase(self, user: str) -> None:
         """Forget a user."""

@@ -49,16 +49,12 @@ class Door:
         """Take the accepted pings and sightings of one request."""
         return await self._live.located(decoded, received_ms=received_ms, wait=wait)
 
-    async def happened(self, events: Sequence[Happened]) -> tuple[int, int]:
-        """Take events; returns (accepted, duplicate)."""
-        if not events:
+    async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
+        """Take events, and changes to what is known of users, in order; returns (accepted, duplicate)."""
+        if not inputs:
             return 0, 0
-        accepted = sum(await self._live.submit(events))
-        return accepted, len(events) - accepted
-
-    async def change_user(self, change: UserChanged) -> None:
-        """Merge into what is known of a user."""
-        await self._live.submit((change,))
+        duplicate = (await self._live.submit(inputs)).count(False)
+        return len(inputs) - duplicate, duplicate
 
     async def erase(self, user: str) -> None:
         """Forget a user: from the answer on nothing is sent; stored frames are rewritten soon after."""

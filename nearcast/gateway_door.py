@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
@@ -18,7 +19,7 @@ from connectors.redis_people import Change
 from engine.decided import Decided, encode_decided
 from engine.person import Person, change_person, erase_person, pack_person, read_person
 from engine.ports import DeliveryState, StoreError
-from engine.wire import Erased
+from engine.wire import Erased, Happened
 from nearcast.cluster_view import ClusterView
 from nearcast.nearby import Nearby
 from rules.facts import User
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from connectors.redis_deliveries import RedisDeliveries
     from engine.ping import Decoded
     from engine.ports import DecisionQuery
-    from engine.wire import Happened, UserChanged
+    from engine.wire import UserChanged
     from nearcast.cluster import Cluster
 
 log = structlog.get_logger("nearcast.gateway")
@@ -69,18 +70,28 @@ class GatewayDoor:
         await self._frames.located(decoded.rows, received_ms)
         return LocatedAnswer(len(decoded.rows), 0)
 
-    async def happened(self, events: Sequence[Happened]) -> tuple[int, int]:
-        """Take events; returns (accepted, duplicate)."""
+    async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
+        """Take events, and changes to what is known of users, in order; returns (accepted, duplicate)."""
+        duplicate = 0
+        for events, some in groupby(inputs, key=lambda item: isinstance(item, Happened)):
+            if events:
+                duplicate += await self._happened(cast("list[Happened]", list(some)))
+            else:
+                for change in cast("Iterator[UserChanged]", some):
+                    await self._change_user(change)
+        return len(inputs) - duplicate, duplicate
+
+    async def _happened(self, events: Sequence[Happened]) -> int:
+        """Take events; returns how many were known."""
         fresh = await self._unknown(events)
         by_shard: dict[int, list[Happened]] = {}
         for event in fresh:
             by_shard.setdefault(self._cluster.partitions.of(event.user), []).append(event)
         written = await asyncio.gather(*(self._frames.write(shard, part) for shard, part in by_shard.items()))
         await self._folded({w.partition: w.offset for w in written})
-        return len(fresh), len(events) - len(fresh)
+        return len(events) - len(fresh)
 
-    async def change_user(self, change: UserChanged) -> None:
-        """Merge into what is known of a user."""
+    async def _change_user(self, change: UserChanged) -> None:
         written = await self._frames.write(self._cluster.partitions.of(change.user), (change,))
         await self._change(change.user, lambda person: change_person(person, change, written.offset))
 

@@ -20,6 +20,7 @@ from connectors.http_api import HttpServer, HttpSettings, make_app
 from connectors.intake import LocatedAnswer
 from connectors.metrics import Metrics
 from engine.people import People
+from engine.wire import UserChanged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from connectors.intake import NotNowError
     from engine.ping import Decoded
     from engine.ports import DecisionQuery
-    from engine.wire import Happened, UserChanged
+    from engine.wire import Happened
     from rules.facts import User
 
 #: Wednesday 2026-11-25, 17:00:00 in Tokyo.
@@ -73,15 +74,17 @@ class MemoryIntake:
         accepted = len(rows) - duplicate
         return LocatedAnswer(accepted, duplicate, decisions if wait else None, messages if wait else None)
 
-    async def happened(self, events: Sequence[Happened]) -> tuple[int, int]:
+    async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
         await self._pass()
-        fresh = [event for event in events if self.people.happened(event)]
-        self.events += fresh
-        return len(fresh), len(events) - len(fresh)
-
-    async def change_user(self, change: UserChanged) -> None:
-        await self._pass()
-        self.people.change(change)
+        duplicate = 0
+        for item in inputs:
+            if isinstance(item, UserChanged):
+                self.people.change(item)
+            elif self.people.happened(item):
+                self.events.append(item)
+            else:
+                duplicate += 1
+        return len(inputs) - duplicate, duplicate
 
     async def erase(self, user: str) -> None:
         await self._pass()
