@@ -102,15 +102,20 @@ class RedisClient:
 
     async def info(self, section: str) -> dict[str, Any]:
         """One section of what Redis says of itself; of a cluster, one node's."""
-        if isinstance(self._redis, RedisCluster):
-            return cast(
-                "dict[str, Any]", await self._guard(self._redis.info(section, target_nodes=RedisCluster.RANDOM))
-            )
-        return cast("dict[str, Any]", await self._guard(self._redis.info(section)))
+        return cast("dict[str, Any]", await self._guard(self._redis.info(section, **self._one_node)))
+
+    async def setting(self, name: str) -> str:
+        """One of its settings; of a cluster, one node's. Where others run Redis it may not be asked for."""
+        found = await self._guard(self._redis.config_get(name, **self._one_node))
+        return next((_text(value) for at, value in found.items() if _text(at) == name), "")
 
     async def close(self) -> None:
         """Let the connections go."""
         await self._redis.aclose()
+
+    @property
+    def _one_node(self) -> dict[str, Any]:
+        return {"target_nodes": RedisCluster.RANDOM} if isinstance(self._redis, RedisCluster) else {}
 
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False) if isinstance(self._redis, Redis) else self._redis.pipeline()
@@ -125,6 +130,10 @@ class RedisClient:
             raise AwayError(f"redis refused a command: {error}") from error
         except (TimeoutError, RedisError, OSError) as error:
             raise AwayError(f"redis does not answer: {type(error).__name__}: {error}") from error
+
+
+def _text(found: Any) -> str:
+    return found.decode() if isinstance(found, bytes) else str(found)
 
 
 def _connect(url: str) -> Any:
@@ -151,4 +160,13 @@ async def check_redis(redis: RedisClient) -> list[str]:
     persistence = await redis.info("persistence")
     if not int(persistence.get("aof_enabled", 0)):
         return ["redis keeps no append-only file, a restart of it forgets limits, set `appendonly yes`"]
-    return []
+    try:
+        policy = await redis.setting("appendfsync")
+    except AwayError:
+        return []
+    if policy == "always":
+        return []
+    return [
+        f"redis syncs its file late (`appendfsync {policy}`), a power cut of it loses what it counted last: a limit may"
+        " be passed by so much, set `appendfsync always`"
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -113,6 +114,8 @@ class Dispatching:
         said: dict[int, int] = {}
         while True:
             await asyncio.sleep(COMMIT_EACH_S)
+            with suppress(StoreError):  # redis is away: it is looked at again
+                await self.handover.look_back()
             marks = {p: at for p, at in self.handover.marks().items() if p in self._partitions}
             new = {p: at for p, at in marks.items() if said.get(p) != at}
             if await self.reader.commit(new):

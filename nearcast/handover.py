@@ -20,6 +20,7 @@ from engine.low_water import LowWater
 from engine.person import pack_person, read_person, reopen, settle
 from engine.ports import DeliveryState, StoreError
 from engine.wire import Ended, Resent
+from nearcast.ended_lately import EndedLately, is_forgotten
 from rules.decide import recheck
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Handover:
         self._marks: dict[int, LowWater] = {}
         self._released: set[str] = set()
         self._ended: deque[tuple[_Held, Delivery]] = deque()
+        self._lately = EndedLately()
         self._wake = asyncio.Event()
         self._recorded = asyncio.Event()
         self._recorded.set()
@@ -79,12 +81,14 @@ class Handover:
     async def take_up(self, partition: int, records: Sequence[Record]) -> None:
         """Take up what is to be delivered of these records. Raises `StoreError`; then nothing of them was taken.
 
-        What is held here may end while Redis is asked: that counts then, and not what Redis said before.
+        What ended here counts, whatever Redis says of it: it may end while Redis is asked, and Redis may have lost
+        what it was told.
         """
         found = [(record, self._decoded(partition, record)) for record in records]
         keys = [d.key for _, decided in found if decided is not None for d in decided.deliveries]
-        mine = {key: self._held[key].again for key in keys if key in self._held}
-        known = dict(zip(keys, await self._deliveries.read(keys), strict=True)) if keys else {}
+        stored = dict(zip(keys, await self._deliveries.read(keys), strict=True)) if keys else {}
+        known = {key: self._lately.than(key, kept) for key, kept in stored.items()}
+        forgotten = [kept for key, kept in known.items() if kept is not None and kept is not stored[key]]
         fresh: list[KeptDelivery] = []
         done: list[KeptDelivery] = []
         places: dict[str, list[tuple[int, int]]] = {}
@@ -97,16 +101,15 @@ class Handover:
                     done.append(kept)
                     continue
                 places.setdefault(delivery.key, []).append((partition, record.offset))
-                is_mine = delivery.key in self._held or decided.again <= mine.get(delivery.key, -1)
-                if delivery.key not in begun and not is_mine:
+                if delivery.key not in begun and delivery.key not in self._held:
                     one = self._begin(delivery, decided, kept)
                     begun[delivery.key] = one
                     if kept is None or kept.again < decided.again:
                         fresh.append(one)
-        await self._deliveries.write(fresh)
+        await self._deliveries.write(forgotten + fresh)
         await self._settle([k.delivery for k in done], [k for k in fresh if k.again])
-        for key in mine.keys() - self._held.keys() - begun.keys():  # ended meanwhile
-            places.pop(key, None)
+        for key in places.keys() - self._held.keys() - begun.keys():  # ended meanwhile
+            del places[key]
         self._count(partition, [record for record, _ in found], places)
         for key, one in begun.items():
             self._held[key] = _Held(one.delivery, one.again)
@@ -215,6 +218,7 @@ class Handover:
             detail=ending.detail,
         )  # fmt: skip
         self._ended.append((held, over))
+        self._lately.note(KeptDelivery(over, held.again))
         self._wake.set()
 
     async def record(self) -> None:
@@ -238,6 +242,36 @@ class Handover:
                 self._held.pop(over.key, None)
                 self._released.discard(over.key)
                 self._done(held)
+
+    async def look_back(self) -> None:
+        """Record once more what ended lately and the store does not know, as after its last moments were lost.
+
+        The newest are looked at first, and others only while some are missing. Raises `StoreError`.
+        """
+        for piece in self._lately.pieces():
+            found = await self._deliveries.read([one.delivery.key for one in piece])
+            lost = [
+                mine for mine, kept in zip(piece, found, strict=True)
+                if is_forgotten(mine, kept) and mine.delivery.key not in self._held
+            ]  # fmt: skip
+            lost = await self._still_kept(lost) if lost else lost
+            if not lost:
+                return
+            log.warning("redis forgot that deliveries had ended, it is told again", deliveries=len(lost))
+            await self._deliveries.write(lost)
+            await self._settle([one.delivery for one in lost], [])
+
+    async def _still_kept(self, lost: Sequence[KeptDelivery]) -> list[KeptDelivery]:
+        """Those of them whose user is known and was not erased since, and that did not end too long ago."""
+        oldest_ms = self._cluster.clock.now_ms() - self._cluster.settings.keep.decisions_ms
+        stored = await self._cluster.people.read(sorted({one.delivery.user for one in lost}))
+        persons = {name: read_person(one.value) for name, one in stored.items() if one.value is not None}
+        kept = []
+        for one in lost:
+            person, ended_ms = persons.get(one.delivery.user), one.delivery.ended_ms
+            if person is not None and person.erased_ms < one.delivery.created_ms and (ended_ms or 0) > oldest_ms:
+                kept.append(one)
+        return kept
 
     def _done(self, held: _Held) -> None:
         for at in held.places:

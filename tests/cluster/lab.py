@@ -68,11 +68,10 @@ class Role(Process):
 
 @dataclass(frozen=True)
 class Kill:
-    """Something was killed: when, by the loop's clock, and the keys that were taken and not recorded as such then."""
+    """A dispatcher was killed: when, by the loop's clock, and the keys that were taken and not recorded by then."""
 
     at_s: float
-    what: str
-    unrecorded: frozenset[str] = frozenset()
+    unrecorded: frozenset[str]
 
 
 @dataclass
@@ -176,7 +175,7 @@ class Lab:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.brokers, enable_auto_commit=False)
         await consumer.start()
         try:
-            parts = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or range(PARTITIONS)]
+            parts = [TopicPartition(topic, n) for n in range(1 if topic.endswith(".dead") else PARTITIONS)]
             consumer.assign(parts)
             await consumer.seek_to_beginning(*parts)
             ends = await consumer.end_offsets(parts)
@@ -197,13 +196,18 @@ class Lab:
                     found.update(zip(devices, item.column("time").tolist(), strict=True))
         return found
 
-    async def decided(self) -> dict[str, dict[str, Any]]:
-        """Every decision in Kafka by its key; what was decided again must be the same, the first counts."""
+    async def decided(self) -> tuple[dict[str, dict[str, Any]], set[str]]:
+        """Every decision in Kafka by its key, and the keys decided in more than one way: there the one that sends."""
         found: dict[str, dict[str, Any]] = {}
+        otherwise = set()
         async for record in self.records(Names("nearcast").decisions):
             decided = decode_decided(record.value)
-            found.setdefault(decided.key, json.loads(decided.line))
-        return found
+            line = json.loads(decided.line)
+            first = found.setdefault(decided.key, line)
+            if first["outcome"] != line["outcome"]:
+                otherwise.add(decided.key)
+                found[decided.key] = first if first["outcome"] == "send" else line
+        return found, otherwise
 
 
 def words_of(role: str, name: str, port: int) -> tuple[str, ...]:
@@ -214,11 +218,13 @@ def words_of(role: str, name: str, port: int) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def lab_of(
-    folder: Path, world: World, *, gateways: int = 1, workers: int = 2, dispatchers: int = 1, rules: str | None = None
-) -> AsyncIterator[Lab]:
+    folder: Path, world: World, *, gateways: int = 1, workers: int = 2, dispatchers: int = 1, rules: str | None = None,
+    sync: str = "always",
+) -> AsyncIterator[Lab]:  # fmt: skip
     """A cluster of so many processes, ready; all of it is killed at the end, whatever happened."""
     need_servers()
     kafka, redis = Kafka(folder / "kafka"), Redis(folder / "redis")
+    redis.sync = sync
     # a rewrite of the file would change its length otherwise than by what is appended
     redis.options = ("--auto-aof-rewrite-percentage", "0", "--enable-debug-command", "local")
     try:

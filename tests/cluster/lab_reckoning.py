@@ -74,15 +74,20 @@ def _rules(kind: str) -> list[tuple[str, str | None, str | None]]:
     return [("hello", "send", "sent"), ("scarce", None, None), ("once", None, None)]
 
 
-def compare(due: dict[str, Due], decided: dict[str, dict[str, Any]], arrived: set[str]) -> list[str]:
-    """What is wrong with decisions (by key, as the HTTP interface tells them) and with the keys at the sink."""
+def compare(
+    due: dict[str, Due], decided: dict[str, dict[str, Any]], arrived: set[str], *, passes: bool = False
+) -> list[str]:
+    """What is wrong with decisions (by key, as the HTTP interface tells them) and with the keys at the sink.
+
+    With `passes` limits may have been passed, as after a store lost what it had counted.
+    """
     wrong = _named("decisions missing", [due[key] for key in due.keys() - decided.keys()])
     wrong += _named("decisions not due", [decided[key] for key in decided.keys() - due.keys()])
     both = due.keys() & decided.keys()
     wrong += _named(
         "decided otherwise", [(due[key], decided[key]) for key in both if not _fits(due[key], decided[key])]
     )
-    wrong += _limits(due, {key: decided[key] for key in both})
+    wrong += _limits(due, {key: decided[key] for key in both}, passes=passes)
     sent = {h(key, "0") for key, decision in decided.items() if decision["outcome"] == "send"}
     wrong += _named("messages missing", list(sent - arrived))
     return wrong + _named("messages not decided", list(arrived - sent))
@@ -99,7 +104,7 @@ def _fits(due: Due, decision: dict[str, Any]) -> bool:
     return mine == theirs and told == (due.outcome, due.reason)
 
 
-def _limits(due: dict[str, Due], decided: dict[str, dict[str, Any]]) -> list[str]:
+def _limits(due: dict[str, Due], decided: dict[str, dict[str, Any]], *, passes: bool) -> list[str]:
     """The limits that are raced for: they are reached exactly, and never passed."""
     asked: Counter[tuple[str, ...]] = Counter()
     sent: Counter[tuple[str, ...]] = Counter()
@@ -110,7 +115,8 @@ def _limits(due: dict[str, Due], decided: dict[str, dict[str, Any]]) -> list[str
             asked[who] += 1
             sent[who] += decision["outcome"] == "send"
     most = {"scarce": SCARCE_MAX, "once": 1}
-    return _named("limits passed", [(who, sent[who]) for who in asked if sent[who] > most[who[0]]]) + _named(
+    passed = [] if passes else [(who, sent[who]) for who in asked if sent[who] > most[who[0]]]
+    return _named("limits passed", passed) + _named(
         "limits not reached", [(who, sent[who]) for who, n in asked.items() if sent[who] < min(n, most[who[0]])]
     )
 

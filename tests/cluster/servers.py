@@ -114,9 +114,10 @@ class Server:
 
 
 class Redis(Server):
-    """A Redis that keeps what it acknowledged over a kill of its process."""
+    """A Redis that keeps what it acknowledged over a kill of its process; `sync` says when also over a power cut."""
 
     options: tuple[str, ...] = ()
+    sync: str = "always"
 
     @property
     def url(self) -> str:
@@ -125,7 +126,7 @@ class Redis(Server):
     def command(self) -> list[str]:
         return [
             "redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", *self.options,
+            "--appendonly", "yes", "--appendfsync", self.sync, "--save", "", *self.options,
         ]  # fmt: skip
 
     def is_up(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.redis_client import AwayError, RedisClient
+from connectors.redis_client import AwayError, RedisClient, check_redis
 from connectors.redis_deliveries import KeptDelivery, RedisDeliveries
 from connectors.redis_people import Change, RedisPeople
 from connectors.redis_places import RedisPlaces
@@ -190,3 +190,22 @@ def test_a_redis_that_is_not_there_is_away() -> None:
             await redis.ask("PING")
 
     asking("redis://127.0.0.1:9/0", ask)
+
+
+def test_what_a_power_cut_would_lose_is_said_where_redis_may_be_asked(url: str, request: pytest.FixtureRequest) -> None:
+    many = "+cluster" in url
+    servers = request.getfixturevalue("nodes") if many else [request.getfixturevalue("servers").redis]
+
+    def told(*words: str) -> list[str]:
+        for server in servers:
+            subprocess.run(["redis-cli", "-p", str(server.port), *words], check=True, timeout=30, capture_output=True)
+        return asking(url, check_redis)
+
+    try:
+        assert told("PING") == []
+        [warning] = told("CONFIG", "SET", "appendfsync", "everysec")
+        assert "(`appendfsync everysec`)" in warning and "set `appendfsync always`" in warning
+        assert told("ACL", "SETUSER", "default", "-config") == []
+    finally:
+        told("ACL", "SETUSER", "default", "+config")
+        told("CONFIG", "SET", "appendfsync", "always")

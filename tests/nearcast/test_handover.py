@@ -1,9 +1,10 @@
-"""A dispatcher's deliveries: one that came again while it was being recorded is not attempted again."""
+"""A dispatcher's deliveries: what it ended is not attempted again, whatever the store knows of it by then."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,16 @@ from connectors.metrics import Metrics
 from connectors.redis_deliveries import KeptDelivery
 from connectors.redis_people import StoredPerson
 from engine.decided import Decided, encode_decided
+from engine.person import Person, pack_person
+from engine.ports import DeliveryState
+from engine.settings import Settings
+from nearcast.ended_lately import PIECE, EndedLately
 from nearcast.handover import Handover
+from rules.facts import User
 from tests.connectors.making import T0, SetClock, delivery, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from engine.ports import Delivery
 
@@ -40,10 +46,13 @@ class Store:
 
 
 class People:
-    """Nobody is known: there are no limits to settle."""
+    """Those who are known, of whom no limits are to be settled; the others are strangers."""
+
+    def __init__(self, *known: Person) -> None:
+        self._known = {person.user.id: StoredPerson(1, pack_person(person)) for person in known}
 
     async def read(self, users: Sequence[str]) -> dict[str, StoredPerson]:
-        return {user: StoredPerson() for user in users}
+        return {user: self._known.get(user, StoredPerson()) for user in users}
 
     async def store(self, changes: Sequence[Any], _new: Any) -> list[bool]:
         return [True for _ in changes]
@@ -62,8 +71,36 @@ class Attempts:
         return
 
 
+def handover_of(store: Store, *known: Person) -> tuple[Handover, Attempts]:
+    """A handover over this store, and what it begins."""
+    cluster = SimpleNamespace(metrics=Metrics(), clock=SetClock(), people=People(*known), settings=Settings())
+    hand, attempts = Handover(cluster, store, lambda *_: None), Attempts()  # type: ignore[arg-type]
+    hand.dispatcher = attempts  # type: ignore[assignment]
+    return hand, attempts
+
+
+@asynccontextmanager
+async def recording(hand: Handover) -> AsyncIterator[None]:
+    """What ends is recorded meanwhile."""
+    task = asyncio.create_task(hand.record())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def all_recorded(hand: Handover) -> None:
+    while len(hand):
+        await asyncio.sleep(0)
+
+
 def record(offset: int, key: str = "k-1", again: int = 0) -> Record:
-    one = delivery(key)
+    return record_of(offset, delivery(key), again)
+
+
+def record_of(offset: int, one: Delivery, again: int = 0) -> Record:
     return Record(offset, T0, encode_decided(Decided("d-1", one.user, one.rule, T0, b"{}", [one], again=again)))
 
 
@@ -72,24 +109,73 @@ def test_what_ends_while_the_store_is_asked_is_begun_again_only_when_somebody_se
     again: int, begun: list[str]
 ) -> None:
     async def main() -> None:
-        store, attempts = Store(), Attempts()
-        cluster = SimpleNamespace(metrics=Metrics(), clock=SetClock(), people=People())
-        hand = Handover(cluster, store, lambda *_: None)  # type: ignore[arg-type]
-        hand.dispatcher = attempts  # type: ignore[assignment]
-        recording = asyncio.create_task(hand.record())
+        store = Store()
+        hand, attempts = handover_of(store)
+        async with recording(hand):
 
-        async def it_ends() -> None:
-            hand.ended(delivery("k-1"), ended("k-1"))
-            while len(hand):
-                await asyncio.sleep(0)
+            async def it_ends() -> None:
+                hand.ended(delivery("k-1"), ended("k-1"))
+                await all_recorded(hand)
 
-        await hand.take_up(0, [record(0)])
-        store.asked = it_ends
-        await hand.take_up(0, [record(1, again=again)])
-        assert attempts.begun == begun
-        assert hand.marks() == {0: 1 if again else 2}, "a record whose delivery has ended counts as done"
-        recording.cancel()
-        with suppress(asyncio.CancelledError):
-            await recording
+            await hand.take_up(0, [record(0)])
+            store.asked = it_ends
+            await hand.take_up(0, [record(1, again=again)])
+            assert attempts.begun == begun
+            assert hand.marks() == {0: 1 if again else 2}, "a record whose delivery has ended counts as done"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("left", ["nothing", "pending"])
+def test_what_the_store_forgot_is_not_attempted_again_when_it_is_decided_again_and_the_store_is_told(left: str) -> None:
+    async def main() -> None:
+        store = Store()
+        hand, attempts = handover_of(store)
+        async with recording(hand):
+            await hand.take_up(0, [record(0)])
+            before = {} if left == "nothing" else dict(store.kept)
+            hand.ended(delivery("k-1"), ended("k-1"))
+            await all_recorded(hand)
+            after, store.kept = store.kept, before
+            await hand.take_up(0, [record(1)])
+            assert attempts.begun == ["k-1"] and hand.marks() == {0: 2}
+            assert store.kept == after and store.kept["k-1"].delivery.state is DeliveryState.DELIVERED
+            await hand.take_up(0, [record(2, again=1)])
+            assert attempts.begun == ["k-1", "k-1"], "somebody sent it again"
+
+    asyncio.run(main())
+
+
+def test_what_the_store_forgot_is_told_again_but_not_of_those_who_were_erased_since() -> None:
+    async def main() -> None:
+        store, keys = Store(), [f"k-{n}" for n in range(3 * PIECE)]
+        erased = Person(User("u-erased"))
+        erased.erased_ms = T0 + 1
+        hand, _ = handover_of(store, Person(User(delivery("k").user)), erased)
+        async with recording(hand):
+            gone = replace(delivery("k-gone"), user="u-erased")
+            await hand.take_up(0, [*(record(n, key) for n, key in enumerate(keys)), record_of(len(keys), gone)])
+            for one in [gone, *map(delivery, keys)]:
+                hand.ended(one, ended(one.key))
+            await all_recorded(hand)
+            whole = dict(store.kept)
+            for key in (*keys[-PIECE - 9 :], "k-gone"):
+                del store.kept[key]
+            await hand.look_back()
+            assert store.kept == {key: one for key, one in whole.items() if key != "k-gone"}
+            del store.kept[keys[0]]  # nothing newer is missing: older ones are not looked at
+            await hand.look_back()
+            assert keys[0] not in store.kept
+
+    asyncio.run(main())
+
+
+def test_so_many_ends_are_remembered_and_the_oldest_go() -> None:
+    lately = EndedLately(most=2)
+    kept = [KeptDelivery(replace(delivery(key), state=DeliveryState.DELIVERED)) for key in ("a", "b", "a", "c")]
+    for one in kept:
+        lately.note(one)
+    assert list(lately.pieces()) == [[kept[3], kept[2]]]
+    assert lately.than("b", None) is None and lately.than("a", None) is kept[2]
+    newer = KeptDelivery(delivery("a"), again=1)
+    assert lately.than("a", newer) is newer, "it was sent again since"
