@@ -14,7 +14,7 @@ CODE := geo rules engine connectors nearcast
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help install demo cluster warm test test-long check format bench bench-quick constraints wheel clean
+.PHONY: help install demo cluster warm test test-long check format bench bench-quick bench-check bench-record constraints wheel clean
 
 help: ## this page
 	@echo 'Nearcast. Begin with `make demo`: Tokyo, a crowd, and pushes within a minute of its start.'
@@ -64,6 +64,14 @@ format: install ## put the code into form
 
 bench: warm ## every benchmark, each beside its peers in the same run, in less than 15 minutes
 	@$(BIN)/python -m benchmarks
+
+bench-check: warm ## the quick form, and fail if a ratio fell below 0.7 of the recorded one: for people, and at night
+	@$(BIN)/python -m benchmarks --check
+
+bench-record: warm ## run both forms and keep their figures, for docs/performance.md: on a quiet machine
+	@$(BIN)/python -m benchmarks --record
+	@$(BIN)/python -m benchmarks --record --quick
+	@$(BIN)/python -m benchmarks.page
 
 bench-quick: warm ## the same in less than two minutes, with less of everything
 	@$(BIN)/python -m benchmarks --quick

@@ -20,15 +20,16 @@ WARM_UP = 6
 """Steps of everybody before anything is timed: who is first seen enters what they stand in."""
 
 
-def bench(size: Size, keep: ExitStack) -> Bench:
+def bench(size: Size, keep: ExitStack, *, rules: int = 1) -> Bench:
     """With the default detection: two fixes in a row, or a whole circle of accuracy."""
-    return folded("fold", "", size)
+    return folded("fold", "", size, rules)
 
 
-def folded(name: str, settings: str, size: Size) -> Bench:
+def folded(name: str, settings: str, size: Size, rules: int = 1) -> Bench:
     """Everybody pings every 5 s; the fold does it all, the limit matches the same points and nothing else."""
     world = city(size.fences)
-    site = site_of(world.geojson(), settings, RULE)
+    named = (RULE.replace("id: bench", f"id: bench-{n}") for n in range(rules))
+    site = site_of(world.geojson(), settings, *named)
     walk, engine = Walk(world, size.devices), Engine(site, T0)
     moved: list[int] = []
 

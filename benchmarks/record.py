@@ -26,17 +26,20 @@ FALLS_BELOW = 0.7
 """A ratio below this share of the recorded one is a failure: more than the noise of a busy machine."""
 
 
-def record(command: str, size: str, pinned: str, lines: Sequence[Line], absent: Iterable[str]) -> dict[str, Any]:
-    """A run as it is kept."""
+def about(size: str, pinned: str) -> dict[str, Any]:
+    """What stands beside every figure: how, when, on what, with which versions."""
     return {
-        "command": command,
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
         "size": size,
         "date": strftime("%Y-%m-%d", gmtime()),
         "machine": machine() | {"pinned to": pinned},
         "versions": versions(),
-        "absent": sorted(set(absent)),
-        "lines": [_line(line) for line in lines],
     }
+
+
+def record(run: dict[str, Any], lines: Sequence[Line], absent: Iterable[str]) -> dict[str, Any]:
+    """A run as it is kept; `run` is what `about` says of it."""
+    return run | {"absent": sorted(set(absent)), "lines": [_line(line) for line in lines]}
 
 
 def _line(line: Line) -> dict[str, Any]:
@@ -126,8 +129,3 @@ def fallen(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for row, was in both
         if row["ratio"] < FALLS_BELOW * was["ratio"]
     ]
-
-
-def command_line() -> str:
-    """How this was called, without the machine's paths."""
-    return " ".join(["python -m benchmarks", *sys.argv[1:]])

@@ -40,22 +40,23 @@ STEPS = 2
 SETTINGS = "detection: {preset: instant}\nchannels: {push: {kind: file, path: messages.jsonl}}\n"
 
 
-def bench(size: Size, keep: ExitStack, *, batch: int, fences: int) -> Bench:
-    """Requests of `batch` pings; a device is never in two of those that are under way at once."""
-    crowd = Crowd(stars(fences), size.devices)
+def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float = 1.0) -> Bench:
+    """Requests of `batch` pings, from a share of the devices; none is in two requests that are under way at once."""
+    devices = int(share * size.devices)
+    crowd = Crowd(stars(fences), devices)
     posted = _Posted(Server(_site(crowd.world, keep)), crowd, batch)
     keep.callback(posted.server.close)
     posted.begin()
     peers, absent = [], []
     try:
-        peers.append(tile38.side(Crowd(stars(fences), size.devices), batch, keep))
+        peers.append(tile38.side(Crowd(stars(fences), devices), batch, keep))
     except AbsentError as error:
         absent.append(str(error))
         if fences in tile38.RECORDED_US:
             peers.append(tile38.recorded(fences, crowd.pings))
     return Bench(
         f"run-{fences}-{batch}", f"nearcast run, {fences:,} fences, posts of {batch:,}", "pings",
-        f"{crowd.world.said}; {size.devices:,} devices that walk 7 m a ping",
+        f"{crowd.world.said}; {devices:,} devices that walk 7 m a ping",
         Side("nearcast", crowd.pings, posted.round, posted.moves), tuple(peers), tuple(absent),
         oracle=lambda: crowd.moves,
     )  # fmt: skip

@@ -111,7 +111,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 def _record(*lines: tuple[str, float]) -> dict[str, Any]:
     made = [Line("w", "things", 1, peer, [1.0], [ratio], name="b") for peer, ratio in lines]
-    return record.record("c", "quick", "core 0", made, [])
+    return record.record(record.about("quick", "core 0"), made, [])
 
 
 def test_a_ratio_that_fell_by_more_than_noise_is_named_and_one_that_rose_is_not() -> None:

@@ -82,7 +82,7 @@ fn main() {
     let tree: Tree = RTree::bulk_load(boxes.collect());
     let mut found: Vec<(u32, u32)> = Vec::new();
 
-    match arguments.get(3).map_or("monotone", String::as_str) {
+    match arguments[3].as_str() {
         "monotone" => {
             let prepared: Vec<MonotonicPolygons<f64>> = polygons.into_iter().map(MonotonicPolygons::from).collect();
             serve(&mut found, |found| matched(&tree, &points, found, |n, p| prepared[n].intersects(&p)));

@@ -85,7 +85,7 @@ public final class Match {
     }
 
     public static void main(String[] arguments) throws IOException {
-        boolean prepared = arguments.length < 3 || arguments[2].equals("prepared");
+        boolean prepared = arguments[2].equals("prepared");
         Match match = new Match(opened(arguments[0]), opened(arguments[1]), prepared);
         for (long until = System.nanoTime() + 3_000_000_000L; System.nanoTime() < until; ) {
             match.match(); // until the compiler has done its best

@@ -1,0 +1,82 @@
+"""`python -m benchmarks.page`: put the recorded figures into docs/performance.md.
+
+Owns the parts of the page between `<!-- KIND: WHICH -->` and `<!-- / -->`. A test holds the page and the record equal.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import record
+from benchmarks.table import figure, markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE = Path(__file__).parents[1] / "docs/performance.md"
+_PART = re.compile(r"(<!-- ([a-z]+): ([^>]*) -->\n).*?(<!-- / -->)", re.DOTALL)
+FLEETS = ((1_000, 30), (10_000, 30), (100_000, 30), (100_000, 5), (1_000_000, 60))
+"""Devices, and seconds between two pings of one."""
+POSTS = {"one ping a post": "run-10000-1", "100 pings a post": "run-10000-100", "1,000 pings a post": "run-10000-1000"}
+
+
+def filled(text: str, made: dict[str, Any]) -> str:
+    """The page with its parts as the record has them."""
+
+    def part(found: re.Match[str]) -> str:
+        rows = PARTS[found[2]](made, found[3].split())
+        return f"{found[1]}{rows}{found[4]}"
+
+    return _PART.sub(part, text)
+
+
+def _machine(made: dict[str, Any], _: Sequence[str]) -> str:
+    machine, versions = made["machine"], made["versions"]
+    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"`{made['command']}`, {made['date']}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gb']} GB, {machine['system']}; pinned to {machine['pinned to']}, load before "
+        f"{machine['load_before']}. {said}.\n"
+    )
+
+
+def _table(made: dict[str, Any], names: Sequence[str]) -> str:
+    return markdown([row for row in made["lines"] if row["name"] in names])
+
+
+def _forms(made: dict[str, Any], names: Sequence[str]) -> str:
+    return "".join(f"- **{row['peer']}**: {row['form']}.\n" for row in made["lines"] if row["name"] in names)
+
+
+def _data(made: dict[str, Any], names: Sequence[str]) -> str:
+    return "".join(f"- `{name}`: {_row(made, name)['data']}.\n" for name in names)
+
+
+def _fleets(made: dict[str, Any], _: Sequence[str]) -> str:
+    head = f"| devices | a ping every | pings/s | {' | '.join(POSTS)} |\n|--:|--:|--:|{'--:|' * len(POSTS)}\n"
+    rates = [_row(made, name)["ours"] for name in POSTS.values()]
+    rows = []
+    for devices, every_s in FLEETS:
+        pings_s = devices / every_s
+        shares = [f"{share:.1%}" if (share := pings_s / rate) < 1 else "more than a core" for rate in rates]
+        rows.append(f"| {devices:,} | {every_s} s | {figure(pings_s)} | {' | '.join(shares)} |\n")
+    return head + "".join(rows)
+
+
+def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
+    row: dict[str, Any] = next(row for row in made["lines"] if row["name"] == name)
+    return row
+
+
+PARTS = {"machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets}
+
+
+def main() -> None:
+    """Rewrite the page."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), record.read("full")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
