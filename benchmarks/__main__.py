@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import cells, decide, decode, fold, journal, match, predicate, presence, record, replay, run
-from benchmarks.bench import FULL, QUICK, DifferenceError
-from benchmarks.curves import draw
+from benchmarks.bench import CURVED, FULL, QUICK, DifferenceError
+from benchmarks.curves import CURVES, draw
 from benchmarks.plot import picture
-from benchmarks.rounds import Line, measure, pin, progress
+from benchmarks.rounds import measure, pin, progress
 from benchmarks.table import show
 from engine.warm import warm
 
@@ -36,14 +36,15 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "fold": fold.bench,
     "journal": journal.bench,
     "replay": replay.bench,
-    "run-1000": partial(run.bench, batch=1_000, fences=10_000),
-    "run-100": partial(run.bench, batch=100, fences=10_000),
-    "run-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
-    "run-50k": partial(run.bench, batch=1_000, fences=50_000),
+    "run-10000-1000": partial(run.bench, batch=1_000, fences=10_000),
+    "run-10000-100": partial(run.bench, batch=100, fences=10_000),
+    "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
+    "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
 }
 #: Not in the quick form.
-LONG = ("run-100", "run-1", "run-50k")
-CURVES = "curves"
+LONG = ("run-10000-100", "run-10000-1", "run-50000-1000")
+#: A curve's name is the sizes' and this before it.
+CURVE = "curve-"
 
 
 def main() -> int:
@@ -56,10 +57,12 @@ def main() -> int:
     parser.add_argument(
         "--record", action="store_true", help="keep it in benchmarks/results: the page has it from there"
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these, of {', '.join((*BENCHES, CURVES))}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these, of {', '.join(_every(FULL))}")
     asked = parser.parse_args()
     size = QUICK if asked.quick or asked.check else FULL
-    names = asked.names or [n for n in (*BENCHES, CURVES) if size is FULL or n not in (*LONG, CURVES)]
+    names = asked.names or _every(size)
+    if unknown := [name for name in names if name not in _every(FULL)]:
+        parser.error(f"there is no benchmark {', '.join(unknown)}")
     folder = record.RESULTS if asked.record else record.RESULTS / "last"
     try:
         made = _run(size, names, folder)
@@ -74,29 +77,30 @@ def main() -> int:
     return 1 if fallen else 0
 
 
+def _every(size: Size) -> list[str]:
+    return [*BENCHES, *(CURVE + name for name in CURVES)] if size is FULL else [n for n in BENCHES if n not in LONG]
+
+
 def _run(size: Size, names: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Run these and keep them. Raises `DifferenceError`."""
+    """Run these, each kept as soon as it is there. Raises `DifferenceError`."""
     began = time.monotonic()
     about = record.about(size.name, pin())
     warm(lambda name, done, total: None)
-    lines: list[Line] = []
-    absent: list[str] = []
+    kept = record.record(about, [], {})
     for name in names:
         progress(f"{time.monotonic() - began:4.0f} s  {name}")
-        if name == CURVES:
-            curves = {"curves": draw(size)}
-        else:
-            with ExitStack() as keep:
-                made = BENCHES[name](size, keep)
-                absent += made.absent
-                lines += measure(made, size.rounds)
-    kept = record.record(about, lines, absent)
+        if name.startswith(CURVE):
+            curve = name.removeprefix(CURVE)
+            drawn = draw(curve, CURVED)
+            record.write(folder, "curves", about | {"curves": {curve: drawn}}, [*CURVES])
+            (folder / f"{curve}.svg").write_text(picture(drawn), encoding="utf-8")
+            continue
+        with ExitStack() as keep:
+            bench = BENCHES[name](size, keep)
+            made = record.record(about, measure(bench, size.rounds), {name: bench.absent})
+        record.write(folder, size.name, made, [*BENCHES])
+        kept = record.merged(kept, made, [*BENCHES])
     show(kept)
-    record.write(folder, size.name, kept)
-    if CURVES in names:
-        record.write(folder, CURVES, about | curves)
-        for name, curve in curves["curves"].items():
-            (folder / f"{name}.svg").write_text(picture(curve), encoding="utf-8")
     progress(f"{time.monotonic() - began:4.0f} s  kept in {folder}")
     return kept
 

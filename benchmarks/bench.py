@@ -25,13 +25,13 @@ class Size:
     fences: int
     points: int
     devices: int
-    run_s: float
-    """Seconds of load on the whole process."""
 
 
-FULL = Size("full", rounds=7, fences=10_000, points=200_000, devices=20_000, run_s=15.0)
-QUICK = Size("quick", rounds=7, fences=2_000, points=20_000, devices=5_000, run_s=3.0)
-TINY = Size("tiny", rounds=2, fences=40, points=500, devices=50, run_s=0.2)
+FULL = Size("full", rounds=7, fences=10_000, points=100_000, devices=20_000)
+QUICK = Size("quick", rounds=7, fences=2_000, points=20_000, devices=5_000)
+CURVED = Size("curves", rounds=7, fences=4_000, points=100_000, devices=4_000)
+"""For the curves, where a size is not the one that changes."""
+TINY = Size("tiny", rounds=2, fences=40, points=500, devices=50)
 """For the tests: everything runs, no figure means anything."""
 
 
@@ -43,7 +43,7 @@ class Side:
     count: int
     """Units of work in one round."""
     work: Callable[[], float | None]
-    """One round. Returns the processor seconds that it took if it times itself, else it is timed from outside."""
+    """One round. Returns the seconds that it took if it times itself, else its processor time is taken from outside."""
     answer: Callable[[], Any]
     """What it answers: compared before anything is timed."""
     form: str = ""
@@ -65,8 +65,6 @@ class Bench:
     peers: tuple[Side, ...]
     absent: tuple[str, ...] = ()
     """Peers that cannot be run here, each with the reason."""
-    waits: bool = False
-    """It waits for a disk: then the wall's clock counts, else processor time."""
     oracle: Callable[[], Any] | None = None
     """The right answer, from one who is not timed; asked after ours."""
 

@@ -39,19 +39,19 @@ class Curve:
 
 def _fences(fences: int, size: Size, keep: ExitStack) -> Bench:
     world = stars(fences, spread=math.sqrt(fences / 10_000))
-    return match.among(f"{fences:,} fences", world, size.points // 4, keep, (recipes.grouped,))
+    return match.among(f"{fences:,} fences", world, size.points // 5, keep, (recipes.grouped,))
 
 
 def _overlap(overlap: float, size: Size, keep: ExitStack) -> Bench:
     fences = size.fences // 2
     world = stars(fences, spread=math.sqrt(STARS_A_POINT * fences / 10_000 / overlap))
-    return match.among(f"{overlap:g} fences a point", world, size.points // 4, keep, (recipes.grouped,))
+    return match.among(f"{overlap:g} fences a point", world, size.points // 5, keep, (recipes.grouped,))
 
 
 def _vertices(vertices: int, size: Size, keep: ExitStack) -> Bench:
     fences = size.fences // 10
     world = stars(fences, vertices, spread=math.sqrt(fences / 10_000))
-    return match.among(f"{vertices:,} vertices a fence", world, size.points // 4, keep, (recipes.grouped,))
+    return match.among(f"{vertices:,} vertices a fence", world, size.points // 5, keep, (recipes.grouped,))
 
 
 def _batch(batch: int, size: Size, keep: ExitStack) -> Bench:
@@ -69,32 +69,29 @@ def _rules(rules: int, size: Size, keep: ExitStack) -> Bench:
 POINTS_S, PINGS_S = "points a second", "pings a second"
 
 CURVES: dict[str, Curve] = {
-    "fences": Curve("Matching by fences, as densely laid", "fences", POINTS_S, (100, 1_000, 10_000, 50_000), _fences),
+    "fences": Curve("Matching by fences, as densely laid", "fences", POINTS_S, (100, 1_000, 10_000), _fences),
     "overlap": Curve("Matching by overlap", "fences that a point is in", POINTS_S, (0.1, 0.5, 2, 8, 32), _overlap),
-    "vertices": Curve("Matching by vertices", "vertices a fence", POINTS_S, (8, 24, 100, 400, 1_600), _vertices),
+    "vertices": Curve("Matching by vertices", "vertices a fence", POINTS_S, (8, 40, 200, 1_000), _vertices),
     "batch": Curve("Matching by batch", "points in a call", POINTS_S, (1, 10, 100, 1_000, 10_000), _batch),
     "devices": Curve("The fold by devices", "devices on foot", PINGS_S, (1_000, 10_000, 50_000, 200_000), _devices),
     "rules": Curve("The fold by rules", "rules on one fence in a hundred", PINGS_S, (1, 10, 100, 1_000), _rules),
 }
 
 
-def draw(size: Size, names: Sequence[str] = tuple(CURVES)) -> dict[str, Any]:
-    """Measure these curves. Raises `DifferenceError`."""
-    made = {}
-    for name in names:
-        curve = CURVES[name]
-        series: dict[str, list[list[float]]] = {}
-        data = ""
-        for x in curve.sizes:
-            progress(f"        curve of {name}: {x:,}")
-            with ExitStack() as keep:
-                bench = curve.at(x, size, keep)
-                lines = measure(bench, size.rounds)
-            data = bench.data
-            for line_name, rates in _rates(lines).items():
-                series.setdefault(line_name, []).append([x, *rates])
-        made[name] = {"title": curve.title, "x": curve.x, "y": curve.y, "data": data, "series": series}
-    return made
+def draw(name: str, size: Size) -> dict[str, Any]:
+    """Measure a curve. Raises `DifferenceError`."""
+    curve = CURVES[name]
+    series: dict[str, list[list[float]]] = {}
+    data = ""
+    for x in curve.sizes:
+        progress(f"        {name} {x:,}")
+        with ExitStack() as keep:
+            bench = curve.at(x, size, keep)
+            lines = measure(bench, size.rounds)
+        data = bench.data
+        for line_name, rates in _rates(lines).items():
+            series.setdefault(line_name, []).append([x, *rates])
+    return {"title": curve.title, "x": curve.x, "y": curve.y, "data": data, "series": series}
 
 
 def _rates(lines: Sequence[Line]) -> dict[str, tuple[float, float, float]]:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.page`: put the recorded figures into docs/performance.md.
+"""`python -m benchmarks.page`: put the recorded figures into docs/performance.md and README.md.
 
-Owns the parts of the page between `<!-- KIND: WHICH -->` and `<!-- / -->`. A test holds the page and the record equal.
+Owns the parts of these pages between `<!-- KIND: WHICH -->` and `<!-- / -->`. A test holds pages and record equal.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import record
-from benchmarks.table import figure, markdown
+from benchmarks.table import figure, markdown, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE = Path(__file__).parents[1] / "docs/performance.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/performance.md"
+PAGES = (PAGE, ROOT / "README.md")
 _PART = re.compile(r"(<!-- ([a-z]+): ([^>]*) -->\n).*?(<!-- / -->)", re.DOTALL)
 FLEETS = ((1_000, 30), (10_000, 30), (100_000, 30), (100_000, 5), (1_000_000, 60))
 """Devices, and seconds between two pings of one."""
@@ -26,8 +28,7 @@ def filled(text: str, made: dict[str, Any]) -> str:
     """The page with its parts as the record has them."""
 
     def part(found: re.Match[str]) -> str:
-        rows = PARTS[found[2]](made, found[3].split())
-        return f"{found[1]}{rows}{found[4]}"
+        return found[1] + PARTS[found[2]](made, found[3].split()) + found[4]
 
     return _PART.sub(part, text)
 
@@ -65,17 +66,26 @@ def _fleets(made: dict[str, Any], _: Sequence[str]) -> str:
     return head + "".join(rows)
 
 
+def _short(made: dict[str, Any], names: Sequence[str]) -> str:
+    """One line for each peer of these: its name, and how many times as much ours does."""
+    lines = [row for row in made["lines"] if row["name"] in names]
+    head = f"| on one core, {made['machine']['processor']}, {made['date']} | beside | ratio |\n|---|---|--:|\n"
+    return head + "".join(f"| {row['what']} | {row['peer']} | {ratio(row['ratio'])} |\n" for row in lines)
+
+
 def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
     row: dict[str, Any] = next(row for row in made["lines"] if row["name"] == name)
     return row
 
 
-PARTS = {"machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets}
+PARTS = {"machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short}
 
 
 def main() -> None:
-    """Rewrite the page."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), record.read("full")), encoding="utf-8")
+    """Rewrite the pages."""
+    made = record.read("full")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.rounds import Line
 
@@ -37,15 +37,16 @@ def about(size: str, pinned: str) -> dict[str, Any]:
     }
 
 
-def record(run: dict[str, Any], lines: Sequence[Line], absent: Iterable[str]) -> dict[str, Any]:
-    """A run as it is kept; `run` is what `about` says of it."""
-    return run | {"absent": sorted(set(absent)), "lines": [_line(line) for line in lines]}
+def record(run: dict[str, Any], lines: Sequence[Line], absent: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A run as it is kept. `run` is what `about` says of it; `absent` are the peers missing, by benchmark."""
+    return run | {"absent": {k: [*v] for k, v in absent.items()}, "lines": [_line(line) for line in lines]}
 
 
 def _line(line: Line) -> dict[str, Any]:
     return {
         "name": line.name,
         "what": line.what,
+        "date": strftime("%Y-%m-%d", gmtime()),
         "data": line.data,
         "unit": line.unit,
         "peer": line.peer,
@@ -97,12 +98,29 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write(folder: Path, name: str, made: dict[str, Any]) -> Path:
-    """Keep it as `name`.json."""
+def write(folder: Path, name: str, made: dict[str, Any], order: Sequence[str]) -> None:
+    """Keep it as `name`.json. What was not run again stays as it was kept, if that was on such a machine too."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
+    if path.exists():
+        made = merged(json.loads(path.read_text(encoding="utf-8")), made, order)
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    return path
+
+
+def merged(before: dict[str, Any], made: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """A record with what only an earlier one has, in order of the benchmarks' or curves' names."""
+    if any(before["machine"][key] != made["machine"][key] for key in ("processor", "cores")):
+        return made
+    if "curves" in made:
+        both = before["curves"] | made["curves"]
+        return made | {"curves": {name: both[name] for name in order if name in both}}
+    again = {row["name"] for row in made["lines"]}
+    rows = [row for row in before["lines"] if row["name"] not in again and row["name"] in order] + made["lines"]
+    absent = before["absent"] | made["absent"]
+    return made | {
+        "absent": {name: absent[name] for name in order if name in absent},
+        "lines": sorted(rows, key=lambda row: order.index(row["name"])),
+    }
 
 
 def read(name: str, folder: Path = RESULTS) -> dict[str, Any]:

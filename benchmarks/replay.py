@@ -21,7 +21,7 @@ from benchmarks.crowd import Walk
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-STEPS = 20
+STEPS = 25
 
 
 def bench(size: Size, keep: ExitStack) -> Bench:

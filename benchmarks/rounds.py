@@ -1,8 +1,8 @@
 """Rounds: ours and a peer in turn on one core, so that what slows one slows the other.
 
 Owns the clock of the benchmarks: processor time, that of the process which does the work, so that a neighbour who takes
-the core for a while is not in the figure; what waits for a disk is timed by the wall. A ratio is taken in each round,
-from two runs that are neighbours in time; what is told is the median of the rounds, and their least and most.
+the core for a while is not in the figure; what waits for a disk times itself by the wall. A ratio is taken in each
+round, from two runs that are neighbours in time; what is told is the median of the rounds, and their least and most.
 """
 
 from __future__ import annotations
@@ -72,20 +72,16 @@ def measure(bench: Bench, rounds: int) -> list[Line]:
     """Compare the answers, then time ours beside each peer. Raises `DifferenceError` before a figure is made."""
     check(bench)
     lines = []
-    clock = time.perf_counter if bench.waits else time.process_time
     for peer in bench.peers:
         line = Line(
             bench.what, bench.unit, bench.ours.count, peer.name,
             peer_count=peer.count, name=bench.name, data=bench.data, form=peer.form, recorded=peer.recorded,
         )  # fmt: skip
-        lines.append(alternate(line, bench.ours.work, peer.work, rounds, clock))
+        lines.append(alternate(line, bench.ours.work, peer.work, rounds))
     return lines
 
 
-def alternate(
-    line: Line, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int,
-    clock: Callable[[], float] = time.process_time,
-) -> Line:  # fmt: skip
+def alternate(line: Line, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> Line:
     """Run both in turn, `rounds` times each, after one round that does not count."""
     ours(), theirs()
     for n in range(rounds):
@@ -93,17 +89,17 @@ def alternate(
         for mine in (n % 2 == 0, n % 2 == 1):
             gc.collect()
             if mine:
-                line.ours_s.append(timed(ours, clock))
+                line.ours_s.append(_timed(ours))
             else:
-                line.theirs_s.append(timed(theirs, clock))
+                line.theirs_s.append(_timed(theirs))
     return line
 
 
-def timed(work: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
-    """Seconds of one round: as it says itself, else by the clock."""
-    began = clock()
+def _timed(work: Callable[[], Any]) -> float:
+    """Seconds of one round: as it says itself, else of this process's processor time."""
+    began = time.process_time()
     said = work()
-    spent = clock() - began
+    spent = time.process_time() - began
     return said if isinstance(said, float) else spent
 
 

@@ -53,7 +53,7 @@ def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float 
     except AbsentError as error:
         absent.append(str(error))
         if fences in tile38.RECORDED_US:
-            peers.append(tile38.recorded(fences, crowd.pings))
+            peers.append(tile38.recorded(fences, crowd.pings, batch))
     return Bench(
         f"run-{fences}-{batch}", f"nearcast run, {fences:,} fences, posts of {batch:,}", "pings",
         f"{crowd.world.said}; {devices:,} devices that walk 7 m a ping",

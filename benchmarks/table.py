@@ -55,7 +55,7 @@ def show(record: dict[str, Any]) -> None:
     console = Console()
     console.width = max(console.width, 150)
     console.print(table)
-    for line in record["absent"]:
+    for line in sorted({line for lines in record["absent"].values() for line in lines}):
         console.print(f"not run: {line}", highlight=False, markup=False)
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +49,20 @@ class Program:
     exact: str = ""
     """Which of its forms of the exact test: the quickest of those that it knows."""
 
-    def built(self) -> list[str]:
-        """Build, if need be, and return the command that runs it. Raises `AbsentError`."""
-        if shutil.which(self.tool) is None:
-            raise AbsentError(f"{self.name}: `{self.tool}` is not on the PATH")
-        into = BUILD / self.name.split(" ")[0]
-        into.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            self.build(into), capture_output=True, text=True, check=False, env=os.environ | {"CARGO_TARGET_DIR": into}
-        )
-        if done.returncode != 0:
-            said = (done.stderr + done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
-            raise AbsentError(f"{self.name}: it could not be built: {said[-1]}")
-        return self.call(into)
+
+@cache
+def built(program: Program) -> list[str]:
+    """Build a program, once in a run, and return the command that runs it. Raises `AbsentError`."""
+    if shutil.which(program.tool) is None:
+        raise AbsentError(f"{program.name}: `{program.tool}` is not on the PATH")
+    into = BUILD / program.name.split(" ")[0]
+    into.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"CARGO_TARGET_DIR": str(into)}
+    done = subprocess.run(program.build(into), capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
+        raise AbsentError(f"{program.name}: it could not be built: {said[-1]}")
+    return program.call(into)
 
 
 RUST = Program(
@@ -82,7 +84,7 @@ JAVA = Program(
     lambda into: ["mvn", "--quiet", "--batch-mode", "--file", str(HERE / "jts/pom.xml"), f"-Dinto={into}", "compile"],
     lambda into: ["java", "-Xms1g", "-XX:+UseSerialGC", "-cp", f"{into}/classes:{into}/lib/*", "Match"],
     "JTS 1.20.0: STRtree, then each fence's PreparedGeometry; the IndexedPointInAreaLocator that it uses within, asked "
-    "directly, is about as quick; warmed up for 3 s",
+    "directly, is about as quick; warmed up for 2 s",
     "prepared",
 )  # fmt: skip
 PROGRAMS = (RUST, GO, JAVA)
@@ -138,7 +140,7 @@ class Asked:
 
 def asked(program: Program, folder: Path, points: int) -> tuple[Asked, Side]:
     """Start a program on the files of a folder. Raises `AbsentError`."""
-    peer = Asked([*program.built(), str(folder / "fences"), str(folder / "points"), program.exact], folder)
+    peer = Asked([*built(program), str(folder / "fences"), str(folder / "points"), program.exact], folder)
     return peer, Side(program.name, points, peer.round, peer.answer, program.form)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.city import City
 
 H3_RESOLUTION = 9
-"""What tutorials take for shops and blocks: cells of 200 m edges. Finer ones gain no more than 1.2 times here."""
+"""What tutorials take for shops and blocks: cells of 200 m edges. 8 to 11 are as quick, within a sixth."""
 
 
 def bulk(world: City, lat: Any, lng: Any) -> Side:
@@ -62,7 +62,7 @@ def h3_dict(world: City, lat: Any, lng: Any) -> Side:
     """Cells of the fences in a dictionary; of each point the cell, and the exact test of the fences there.
 
     The cells are all that overlap a fence: those whose middle is inside, which `polygon_to_cells` gives and tutorials
-    show, lose points near the border (`h3_lost` counts them).
+    show, lose points near the border; the form says how many.
     """
     polygons = np.array(world.polygons, dtype=object)
     shapely.prepare(polygons)
@@ -87,7 +87,7 @@ def h3_dict(world: City, lat: Any, lng: Any) -> Side:
     return side(
         "h3 + dict + shapely", len(lat), work, _pairs,
         f"h3 cells (resolution {H3_RESOLUTION}) that overlap each fence in a dict, then intersects_xy of those of the "
-        "point's cell",
+        f"point's cell; with plain polygon_to_cells {_lost(world, lat, lng):.0%} of the pairs are not found",
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _pairs(found: Any) -> Any:
     return pairs(*found)
 
 
-def h3_lost(world: City, lat: Any, lng: Any) -> float:
+def _lost(world: City, lat: Any, lng: Any) -> float:
     """The share of (point, fence) pairs that plain `polygon_to_cells`, cells whose middle is inside, does not find."""
     cells: dict[int, list[int]] = defaultdict(list)
     for number, polygon in enumerate(world.polygons):

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from benchmarks.city import City
 
 NAME = "Tile38"
-RECORDED_US = {10_000: 11.2, 50_000: 32.2}
-"""Microseconds of processor a SET, saturated, by fences."""
-RECORDED = "1.37.0, 2026-11-23, on another day of a machine of this kind; 4 connections, 200 SETs in flight on each"
+RECORDED_US = {10_000: (11.2, 34.0), 50_000: (32.2, 53.5)}
+"""Microseconds of processor a SET, by fences: 200 in flight on each of 4 connections; 5,000 a second, 5 at once."""
+RECORDED = "1.37.0, 2026-11-23, on another day of a machine of this kind"
 FORM = "SETCHAN a fence, WITHIN, DETECT enter,exit, appendonly yes (synced once a second), one subscriber to all"
 _CONNECTIONS = 4
 
@@ -48,10 +48,12 @@ class Crowded(Protocol):
         """(device, lat, lng) of each ping of one round."""
 
 
-def recorded(fences: int, pings: int) -> Side:
-    """What was measured, on the same fences and pace."""
-    spent_s = RECORDED_US[fences] * pings / 1e6
-    return Side(f"{NAME} 1.37.0, recorded", pings, lambda: spent_s, lambda: None, FORM, RECORDED)
+def recorded(fences: int, pings: int, batch: int) -> Side:
+    """What was measured, on the same fences and pace; of its two figures the one that is nearer in batches."""
+    many, few = RECORDED_US[fences]
+    us, how = (many, "200 SETs in flight") if batch > 5 else (few, "5 SETs at once")
+    spent_s = us * pings / 1e6
+    return Side(f"{NAME} 1.37.0, recorded: {how}", pings, lambda: spent_s, lambda: None, FORM, RECORDED)
 
 
 def side(crowd: Crowded, batch: int, keep: ExitStack) -> Side:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import doctest
+import re
 import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from benchmarks import bench, match, record, run, table
-from benchmarks.__main__ import BENCHES
+from benchmarks import bench, match, page, plot, record, run, table
+from benchmarks.__main__ import BENCHES, LONG
 from benchmarks.bench import TINY, Bench, DifferenceError, Side, pairs
 from benchmarks.city import stars
+from benchmarks.curves import CURVES
 from benchmarks.peers import postgis, program, tile38
 from benchmarks.rounds import Line, measure
 
@@ -30,7 +33,7 @@ def no_toolchains(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*_: Any) -> Any:
         raise program.AbsentError("not here")
 
-    monkeypatch.setattr(program.Program, "built", absent)
+    monkeypatch.setattr(program, "built", absent)
     monkeypatch.setattr(postgis, "side", absent)
 
 
@@ -40,7 +43,7 @@ def keep() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHES if not name.startswith("run")])
+@pytest.mark.parametrize("name", [name for name in BENCHES if not name.startswith("run-")])
 def test_a_benchmark_runs_on_tiny_data_with_equal_answers(name: str, keep: ExitStack) -> None:
     made = BENCHES[name](TINY, keep)
     lines = measure(made, TINY.rounds)
@@ -70,10 +73,10 @@ def test_where_there_is_no_tile38_its_recorded_figures_stand_in_and_say_so(
 ) -> None:
     monkeypatch.delenv("TILE38_SERVER", raising=False)
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(tile38, "RECORDED_US", {40: 10.0})
+    monkeypatch.setattr(tile38, "RECORDED_US", {40: (10.0, 20.0)})
     made = run.bench(TINY, keep, batch=10, fences=40)
     (line,) = measure(made, TINY.rounds)
-    assert line.peer.endswith("recorded") and "2026" in line.recorded
+    assert "recorded" in line.peer and "2026" in line.recorded
     assert line.theirs == pytest.approx(100_000)
     assert any("no `tile38-server`" in reason for reason in made.absent)
 
@@ -111,7 +114,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 def _record(*lines: tuple[str, float]) -> dict[str, Any]:
     made = [Line("w", "things", 1, peer, [1.0], [ratio], name="b") for peer, ratio in lines]
-    return record.record(record.about("quick", "core 0"), made, [])
+    return record.record(record.about("quick", "core 0"), made, {"b": ["a peer: not here"]})
 
 
 def test_a_ratio_that_fell_by_more_than_noise_is_named_and_one_that_rose_is_not() -> None:
@@ -122,11 +125,68 @@ def test_a_ratio_that_fell_by_more_than_noise_is_named_and_one_that_rose_is_not(
     ]
 
 
+def test_a_recorded_peer_is_not_what_a_check_compares_with() -> None:
+    before, now = _record(("a", 1.0), ("theirs", 9.0)), _record(("a", 1.0), ("theirs", 1.0))
+    before["lines"][1]["recorded"] = "1.0, on another day"
+    assert record.fallen(before, now) == []
+
+
+@pytest.mark.parametrize("name", ["full", "quick"])
+def test_a_record_says_how_it_was_made_and_has_every_benchmark(name: str) -> None:
+    kept = record.read(name)
+    assert kept["command"].startswith("python -m benchmarks --record") and kept["size"] == name
+    assert kept["machine"]["processor"] and kept["machine"]["cores"] and kept["versions"]["python"]
+    expected = len(BENCHES) - (len(LONG) if name == "quick" else 0)
+    assert len({line["name"] for line in kept["lines"]}) == expected
+    for line in kept["lines"]:
+        assert line["rounds"] >= 7 and line["data"] and line["form"]
+        assert line["spread"][0] <= line["ratio"] <= line["spread"][1]
+
+
+@pytest.mark.parametrize("path", page.PAGES)
+def test_the_figures_of_a_page_are_the_recorded_ones(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert page.filled(text, record.read("full")) == text, "run `python -m benchmarks.page`"
+    assert re.search(r"<!-- [a-z]+: ", text)
+
+
+def test_the_page_shows_every_line_of_the_record() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    missing = [row["what"] for row in record.read("full")["lines"] if " | ".join(table.cells(row)) not in text]
+    assert not missing
+
+
+def test_the_pictures_are_drawn_from_the_recorded_curves() -> None:
+    curves = record.read("curves")["curves"]
+    assert list(curves) == list(CURVES)
+    for name, curve in curves.items():
+        assert (record.RESULTS / f"{name}.svg").read_text(encoding="utf-8") == plot.picture(curve)
+        ElementTree.parse(record.RESULTS / f"{name}.svg")
+        assert f"results/{name}.svg" in page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_can_be_measured_with_equal_answers(name: str, keep: ExitStack) -> None:
+    made = CURVES[name].at(10, TINY, keep)
+    assert all(line.theirs > 0 for line in measure(made, 1))
+
+
+def test_what_was_not_run_again_stays_in_the_record_and_what_is_no_more_goes() -> None:
+    before, now = _record(("a", 1.0), ("b", 2.0)), _record(("b", 3.0))
+    before["lines"][0]["name"], gone = "kept", before["lines"][0] | {"name": "gone"}
+    before["lines"].append(gone)
+    both = record.merged(before, now, ["b", "kept"])
+    assert [(row["name"], row["ratio"]) for row in both["lines"]] == [("b", 3.0), ("kept", 1.0)]
+    before["machine"]["processor"] = "another"
+    assert record.merged(before, now, ["b", "kept"]) == now
+    assert both["absent"] == {"b": ["a peer: not here"]}
+
+
 def test_a_check_that_can_compare_nothing_fails() -> None:
     assert record.fallen(_record(("a", 1.0)), _record(("b", 1.0))) == ["nothing could be compared with the record"]
 
 
-@pytest.mark.parametrize("module", [bench, table])
+@pytest.mark.parametrize("module", [bench, plot, table])
 def test_the_examples_in_docstrings_run(module: Any) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
