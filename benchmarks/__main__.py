@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: run all, compare the answers, print one table, keep it as JSON and the curves as pictures.
+"""`python -m benchmarks`: run all, compare the answers, print one table, keep it as JSON.
 
 Owns the list of what is run, and the command line.
 """
@@ -11,17 +11,15 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks import cells, decide, decode, fold, journal, match, predicate, presence, record, replay, run
+from benchmarks import cells, decide, decode, fold, journal, live, match, predicate, presence, record, replay, run
 from benchmarks.bench import CURVED, FULL, QUICK, DifferenceError
 from benchmarks.curves import CURVES, draw
-from benchmarks.plot import picture
 from benchmarks.rounds import measure, pin, progress
 from benchmarks.table import show
 from engine.warm import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import Any
 
     from benchmarks.bench import Bench, Size
@@ -34,6 +32,7 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "decode": decode.bench,
     "decide": decide.bench,
     "fold": fold.bench,
+    "fold-instant": partial(fold.bench, name="fold-instant", instant=True),
     "journal": journal.bench,
     "replay": replay.bench,
     "run-10000-1000": partial(run.bench, batch=1_000, fences=10_000),
@@ -41,10 +40,10 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
     "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
 }
-#: Not in the quick form.
 LONG = ("run-10000-100", "run-10000-1", "run-50000-1000")
-#: A curve's name is the sizes' and this before it.
+"""Not in the quick form."""
 CURVE = "curve-"
+"""What stands before a curve's name on the command line."""
 
 
 def main() -> int:
@@ -63,12 +62,13 @@ def main() -> int:
     names = asked.names or _every(size)
     if unknown := [name for name in names if name not in _every(FULL)]:
         parser.error(f"there is no benchmark {', '.join(unknown)}")
-    folder = record.RESULTS if asked.record else record.RESULTS / "last"
     try:
-        made = _run(size, names, folder)
+        made = _run(size, names)
     except DifferenceError as error:
         progress(str(error))
         return 1
+    if asked.record:
+        record.keep(size.name, made, _every(FULL), whole=not asked.names)
     if not asked.check:
         return 0
     fallen = record.fallen(record.read("quick"), made)
@@ -78,31 +78,31 @@ def main() -> int:
 
 
 def _every(size: Size) -> list[str]:
-    return [*BENCHES, *(CURVE + name for name in CURVES)] if size is FULL else [n for n in BENCHES if n not in LONG]
+    if size is not FULL:
+        return [name for name in BENCHES if name not in LONG]
+    return [*BENCHES, *live.LOADS, *(CURVE + name for name in CURVES)]
 
 
-def _run(size: Size, names: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Run these, each kept as soon as it is there. Raises `DifferenceError`."""
+def _run(size: Size, names: Sequence[str]) -> dict[str, Any]:
+    """Run these, and keep each in `results/last` as soon as it is there. Raises `DifferenceError`."""
     began = time.monotonic()
-    about = record.about(size.name, pin())
+    made = record.record(record.about(size.name, pin()))
     warm(lambda name, done, total: None)
-    kept = record.record(about, [], {})
     for name in names:
         progress(f"{time.monotonic() - began:4.0f} s  {name}")
         if name.startswith(CURVE):
-            curve = name.removeprefix(CURVE)
-            drawn = draw(curve, CURVED)
-            record.write(folder, "curves", about | {"curves": {curve: drawn}}, [*CURVES])
-            (folder / f"{curve}.svg").write_text(picture(drawn), encoding="utf-8")
-            continue
-        with ExitStack() as keep:
-            bench = BENCHES[name](size, keep)
-            made = record.record(about, measure(bench, size.rounds), {name: bench.absent})
-        record.write(folder, size.name, made, [*BENCHES])
-        kept = record.merged(kept, made, [*BENCHES])
-    show(kept)
-    progress(f"{time.monotonic() - began:4.0f} s  kept in {folder}")
-    return kept
+            made["curves"][name.removeprefix(CURVE)] = draw(name.removeprefix(CURVE), CURVED)
+        elif name in live.LOADS:
+            made["live"][name] = live.figures(live.LOADS[name])
+        else:
+            with ExitStack() as keep:
+                bench = BENCHES[name](size, keep)
+                made["lines"] += map(record.line, measure(bench, size.rounds))
+                made["absent"][name] = [*bench.absent]
+        record.write(record.LAST, size.name, made)
+    show(made)
+    progress(f"{time.monotonic() - began:4.0f} s  kept in {record.LAST}")
+    return made
 
 
 if __name__ == "__main__":

@@ -20,16 +20,11 @@ WARM_UP = 6
 """Steps of everybody before anything is timed: who is first seen enters what they stand in."""
 
 
-def bench(size: Size, keep: ExitStack, *, rules: int = 1) -> Bench:
-    """With the default detection: two fixes in a row, or a whole circle of accuracy."""
-    return folded("fold", "", size, rules)
-
-
-def folded(name: str, settings: str, size: Size, rules: int = 1) -> Bench:
+def bench(size: Size, keep: ExitStack, *, name: str = "fold", instant: bool = False, rules: int = 1) -> Bench:
     """Everybody pings every 5 s; the fold does it all, the limit matches the same points and nothing else."""
     world = city(size.fences)
     named = (RULE.replace("id: bench", f"id: bench-{n}") for n in range(rules))
-    site = site_of(world.geojson(), settings, *named)
+    site = site_of(world.geojson(), "detection: {preset: instant}" if instant else "", *named)
     walk, engine = Walk(world, size.devices), Engine(site, T0)
     moved: list[int] = []
 
@@ -56,8 +51,9 @@ def folded(name: str, settings: str, size: Size, rules: int = 1) -> Bench:
     for _ in range(WARM_UP):
         ours()
     transitions = sum(moved[-2:]) / 2 / size.devices
+    detection = "instant" if instant else "default"
     return Bench(
-        name, f"the fold, {settings or 'default detection'}, {size.devices:,} devices, {size.fences:,} fences", "pings",
+        name, f"the fold, {detection} detection, {size.devices:,} devices, {size.fences:,} fences", "pings",
         f"{world.said}; a walk of 7 m a ping, {transitions:.3f} transitions a ping, {BATCH:,} pings a step",
         Side("nearcast", size.devices, ours, matched),
         (Side("limit: matching alone", size.devices, limit, matched, "our match of the same points"),),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.page`: put the recorded figures into docs/performance.md and README.md.
+"""`python -m benchmarks.page`: put the recorded figures into docs/performance.md and README.md, and draw the curves.
 
 Owns the parts of these pages between `<!-- KIND: WHICH -->` and `<!-- / -->`. A test holds pages and record equal.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import record
+from benchmarks.plot import picture
 from benchmarks.table import figure, markdown, ratio
 
 if TYPE_CHECKING:
@@ -73,17 +74,46 @@ def _short(made: dict[str, Any], names: Sequence[str]) -> str:
     return head + "".join(f"| {row['what']} | {row['peer']} | {ratio(row['ratio'])} |\n" for row in lines)
 
 
+def _rates(made: dict[str, Any], names: Sequence[str]) -> str:
+    """One line for each of these: how much of it in a second, on one core, and how that is measured."""
+    rows = [_row(made, name) for name in names]
+    return "| on one core | a second | command |\n|---|--:|---|\n" + "".join(
+        f"| {row['what']} | {figure(row['ours'])} {row['unit']} | `python -m benchmarks {row['name']}` |\n"
+        for row in rows
+    )
+
+
+def _live(made: dict[str, Any], names: Sequence[str]) -> str:
+    """How long a message and an answer take under a steady load."""
+    waits = ("ping to webhook request, p50, p99", "answer, p50, p99", "a bare commit, p99")
+    head = ("load", *waits, "processor a ping", "command")
+    rows = [made["live"][name] for name in names if name in made["live"]]
+    return f"| {' | '.join(head)} |\n|---|--:|--:|--:|--:|---|\n" + "".join(map(_live_row, rows))
+
+
+def _live_row(row: dict[str, Any]) -> str:
+    command = " ".join(str(row[key]) for key in ("rate", "seconds", "batch", "fences", "share"))
+    cells = [f"{row[f'{what}_p50_ms']:.1f} ms, {row[f'{what}_p99_ms']:.1f} ms" for what in ("handoff", "ack")]
+    cells += [f"{row['bare_p99_ms']:.1f} ms", f"{row['cpu_us']:.1f} µs", f"`python -m benchmarks.live {command}`"]
+    return f"| {row['pings_s']:,.0f} pings/s, {row['batch']:,} a post | {' | '.join(cells)} |\n"
+
+
 def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
     row: dict[str, Any] = next(row for row in made["lines"] if row["name"] == name)
     return row
 
 
-PARTS = {"machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short}
+PARTS = {
+    "machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short,
+    "rates": _rates, "live": _live,
+}  # fmt: skip
 
 
 def main() -> None:
-    """Rewrite the pages."""
+    """Rewrite the pages and the pictures."""
     made = record.read("full")
+    for name, curve in made["curves"].items():
+        (record.RESULTS / f"{name}.svg").write_text(picture(curve), encoding="utf-8")
     for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 

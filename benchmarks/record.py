@@ -16,11 +16,13 @@ from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.rounds import Line
 
 RESULTS = Path(__file__).parent / "results"
+LAST = RESULTS / "last"
+"""What the newest run gave; only what is recorded goes beside it."""
 PACKAGES = ("numpy", "numba", "shapely", "h3", "msgspec", "orjson", "aiohttp")
 FALLS_BELOW = 0.7
 """A ratio below this share of the recorded one is a failure: more than the noise of a busy machine."""
@@ -37,12 +39,13 @@ def about(size: str, pinned: str) -> dict[str, Any]:
     }
 
 
-def record(run: dict[str, Any], lines: Sequence[Line], absent: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """A run as it is kept. `run` is what `about` says of it; `absent` are the peers missing, by benchmark."""
-    return run | {"absent": {k: [*v] for k, v in absent.items()}, "lines": [_line(line) for line in lines]}
+def record(run: dict[str, Any]) -> dict[str, Any]:
+    """A run as it is kept, still empty: `run` is what `about` says of it; peers that are absent stand by benchmark."""
+    return run | {"absent": {}, "lines": [], "live": {}, "curves": {}}
 
 
-def _line(line: Line) -> dict[str, Any]:
+def line(line: Line) -> dict[str, Any]:
+    """A line of the table as it is kept."""
     return {
         "name": line.name,
         "what": line.what,
@@ -98,29 +101,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write(folder: Path, name: str, made: dict[str, Any], order: Sequence[str]) -> None:
-    """Keep it as `name`.json. What was not run again stays as it was kept, if that was on such a machine too."""
+def write(folder: Path, name: str, made: dict[str, Any]) -> None:
+    """Write it as `name`.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    if path.exists():
-        made = merged(json.loads(path.read_text(encoding="utf-8")), made, order)
-    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def keep(name: str, made: dict[str, Any], order: Sequence[str], *, whole: bool) -> None:
+    """Make it the record: of a `whole` run nothing earlier stays, else what was not run again does."""
+    write(RESULTS, name, made if whole else merged(read(name), made, order))
 
 
 def merged(before: dict[str, Any], made: dict[str, Any], order: Sequence[str]) -> dict[str, Any]:
-    """A record with what only an earlier one has, in order of the benchmarks' or curves' names."""
+    """A record with what only an earlier one has, in the order of the benchmarks' names. Raises `SystemExit`."""
     if any(before["machine"][key] != made["machine"][key] for key in ("processor", "cores")):
-        return made
-    if "curves" in made:
-        both = before["curves"] | made["curves"]
-        return made | {"curves": {name: both[name] for name in order if name in both}}
+        raise SystemExit("the record is of another machine: run everything, without names")
     again = {row["name"] for row in made["lines"]}
     rows = [row for row in before["lines"] if row["name"] not in again and row["name"] in order] + made["lines"]
-    absent = before["absent"] | made["absent"]
-    return made | {
-        "absent": {name: absent[name] for name in order if name in absent},
-        "lines": sorted(rows, key=lambda row: order.index(row["name"])),
-    }
+    both: dict[str, Any] = {part: before[part] | made[part] for part in ("absent", "live", "curves")}
+    return made | both | {"lines": sorted(rows, key=lambda row: order.index(row["name"]))}
 
 
 def read(name: str, folder: Path = RESULTS) -> dict[str, Any]:

@@ -1,19 +1,18 @@
 """`nearcast run` as a whole: from the bytes of a request to its durable answer, in processor time a ping.
 
 The world, the crowd and its pace are those that Tile38 was measured on: 24-vertex stars, 20,000 devices, 7 m a ping,
-every device seen once before. The server has one core, this process posts from another, `server.CONNECTIONS` requests
+every device seen once before. The server has one core, this process posts from another, `gateway.CONNECTIONS` requests
 at a time, so that it is never idle. Every transition is judged; a rule on one fence in a hundred sends messages to a
 file. The transitions that it counted are compared with those that shapely finds in the same walk.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
@@ -22,15 +21,15 @@ import shapely
 from benchmarks.bench import Bench, Side, Size, pairs
 from benchmarks.city import stars
 from benchmarks.crowd import Walk
+from benchmarks.gateway import elsewhere, post
 from benchmarks.peers import tile38
 from benchmarks.peers.program import AbsentError
 from benchmarks.peers.recipes import match_grouped
 from benchmarks.rounds import processor_s
-from benchmarks.server import Server
+from benchmarks.server import Server, write_site
 from benchmarks.site import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import ExitStack
 
     from benchmarks.city import City
@@ -44,7 +43,9 @@ def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float 
     """Requests of `batch` pings, from a share of the devices; none is in two requests that are under way at once."""
     devices = int(share * size.devices)
     crowd = Crowd(stars(fences), devices)
-    posted = _Posted(Server(_site(crowd.world, keep)), crowd, batch)
+    folder = Path(keep.enter_context(tempfile.TemporaryDirectory()))
+    site = write_site(folder / "site", crowd.world.geojson(), SETTINGS, RULE)
+    posted = _Posted(Server(site), crowd, batch)
     keep.callback(posted.server.close)
     posted.begin()
     peers, absent = [], []
@@ -99,13 +100,7 @@ class _Posted:
 
     def begin(self) -> None:
         """Everybody agrees, and is seen for the first time: not what is measured."""
-        names = [f"d{n}" for n in range(self._crowd.pings // STEPS)]
-        changes = [
-            {"id": "agrees", "user": name, "type": "user.updated", "time": self._time_ms,
-             "data": {"consent": {"marketing": True}}}
-            for name in names
-        ]  # fmt: skip
-        self.server.post("/v1/events", [orjson.dumps(changes[n : n + 1000]) for n in range(0, len(changes), 1000)])
+        self.server.agree([f"d{n}" for n in range(self._crowd.pings // STEPS)], self._time_ms)
         self.round()
 
     def round(self) -> float:
@@ -119,7 +114,7 @@ class _Posted:
         bodies = [orjson.dumps(pings[n : n + self._batch]) for n in range(0, len(pings), self._batch)]
         before = self._spent()
         with elsewhere():
-            self.server.post("/v1/pings", bodies)
+            asyncio.run(post(self.server.port, "/v1/pings", bodies))
             self.server.rest()
         return self._spent() - before
 
@@ -139,28 +134,3 @@ class _Posted:
         if spent is None:
             raise SystemExit("the processor time of a process is not told here: this benchmark needs Linux")
         return spent
-
-
-def _site(world: City, keep: ExitStack) -> Path:
-    site = Path(keep.enter_context(tempfile.TemporaryDirectory()))
-    (site / "fences").mkdir()
-    (site / "rules").mkdir()
-    (site / "fences/city.geojson").write_bytes(world.geojson())
-    (site / "rules/bench.yaml").write_text(RULE)
-    (site / "nearcast.yaml").write_text(SETTINGS)
-    return site
-
-
-@contextmanager
-def elsewhere() -> Iterator[Any]:
-    """Work on the other cores meanwhile: the one that this process is bound to is the server's."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    own = os.sched_getaffinity(0)
-    others = set(range(os.cpu_count() or 1)) - own
-    os.sched_setaffinity(0, others or own)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, own)

@@ -43,42 +43,62 @@ class Figure:
     unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything."""
+
+    fences: tuple[int, ...]
+    corners: tuple[int, ...]
+    mixed: int
+    builds: tuple[int, ...]
+    edited: int
+    edits: int
+    points: int
+    rounds: int
+
+
+FULL = Sizes(
+    (1_000, 10_000, 50_000, 200_000), (8, 64, 1_000, 10_000), 10_000, (10_000, 100_000, 1_000_000), 100_000,
+    edits=40, points=1_000_000, rounds=11,
+)  # fmt: skip
+QUICK = Sizes((1_000, 10_000), (8, 64, 1_000), 2_000, (10_000,), 10_000, edits=20, points=200_000, rounds=5)
+
+
 def run(quick: bool) -> list[Figure]:
     """Every curve; `quick` with less of everything, about a minute instead of ten."""
-    return [*fences(quick), *corners(quick), *sizes(quick), *builds(quick), *edits(quick)]
+    size = QUICK if quick else FULL
+    return [*fences(size), *corners(size), *sizes(size), *builds(size), *edits(size)]
 
 
-def fences(quick: bool) -> list[Figure]:
+def fences(size: Sizes) -> list[Figure]:
     """ns a point, at equal overlap, as the city grows."""
-    counts = (1_000, 10_000) if quick else (1_000, 10_000, 50_000, 200_000)
-    return _costs("fences", {f"{n:,}": (even_city(n), _side_m(n)) for n in counts}, quick)
+    return _costs("fences", {f"{n:,}": (even_city(n), side_m(n)) for n in size.fences}, size)
 
 
-def corners(quick: bool) -> list[Figure]:
+def corners(size: Sizes) -> list[Figure]:
     """ns a point among 1,000 fences of the same sizes, with more and more corners.
 
     `rough` borders wander by a third of the way between corners, as shores do; `spiky` ones jump between 0.6 and 1 of
     the radius at every corner, as nothing real does.
     """
-    counts = (8, 64, 1_000) if quick else (8, 64, 1_000, 10_000)
     made = []
     for spiky in (False, True):
-        worlds = {f"{n:,}": (cornered_city(1_000, n, spiky=spiky), _side_m(1_000)) for n in counts}
-        made += _costs("corners, spiky" if spiky else "corners, rough", worlds, quick)
+        worlds = {f"{n:,}": (cornered_city(1_000, n, spiky=spiky), side_m(1_000)) for n in size.corners}
+        made += _costs("corners, spiky" if spiky else "corners, rough", worlds, size)
     return made
 
 
-def sizes(quick: bool) -> list[Figure]:
+def sizes(size: Sizes) -> list[Figure]:
     """ns a point among 10,000 fences of one kind, and of all kinds: stores of 30 m, districts, counties, countries."""
-    n = 2_000 if quick else 10_000
-    worlds = {"city fences": (even_city(n), _side_m(n)), "30 m to 500 km": (mixed(n), _side_m(n))}
-    return _costs("sizes", worlds, quick)
+    n = size.mixed
+    worlds = {"city fences": (even_city(n), side_m(n)), "30 m to 500 km": (mixed(n), side_m(n))}
+    return _costs("sizes", worlds, size)
 
 
-def builds(quick: bool) -> list[Figure]:
+def builds(size: Sizes) -> list[Figure]:
     """Seconds to build, MB that the index holds, MB at most in the process, shapes included; each in one of its own."""
     made = []
-    for n in (10_000,) if quick else (10_000, 100_000, 1_000_000):
+    for n in size.builds:
         command = [sys.executable, "-m", "benchmarks.scaling", str(n)]
         said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         made += [Figure("build", f"{n:,}", said[key], unit) for key, unit in (("s", "s"), ("held", "MB held"))]
@@ -86,19 +106,19 @@ def builds(quick: bool) -> list[Figure]:
     return made
 
 
-def edits(quick: bool) -> list[Figure]:
+def edits(size: Sizes) -> list[Figure]:
     """ms to change, add and remove one fence among many, while another thread matches; and what that thread loses."""
-    n = 10_000 if quick else 100_000
+    n = size.edited
     shapes, rng = even_city(n), np.random.default_rng(7)
     index = FenceIndex.build(shapes)
-    lat, lng = _points(_side_m(n), 1_000)
+    lat, lng = points(side_m(n), 1_000)
     fresh = even_city(120)
     took: dict[str, list[float]] = {"change": [], "add": [], "remove": []}
     beside = _Beside(lambda: index.match(lat, lng))
     alone_ms = beside.alone()
     beside.start()
     newer = index
-    for k in range(20 if quick else 40):
+    for k in range(size.edits):
         for what, times in took.items():
             kept = np.arange(newer.size)
             at = int(rng.integers(0, newer.size))
@@ -155,29 +175,29 @@ class _Beside:
         self._times_ms.append((time.perf_counter() - began) * 1000)
 
 
-def _costs(curve: str, worlds: dict[str, tuple[list[Shape], float]], quick: bool) -> list[Figure]:
+def _costs(curve: str, worlds: dict[str, tuple[list[Shape], float]], size: Sizes) -> list[Figure]:
     """ns a point in each world, and the ratio of the dearest to the cheapest; all matched in turn."""
-    points = 200_000 if quick else 1_000_000
-    asked = {at: (FenceIndex.build(shapes), *_points(side_m, points)) for at, (shapes, side_m) in worlds.items()}
+    count = size.points
+    asked = {at: (FenceIndex.build(shapes), *points(side, count)) for at, (shapes, side) in worlds.items()}
     best, found = dict.fromkeys(asked, math.inf), {}
-    for _ in range(5 if quick else 11):
+    for _ in range(size.rounds):
         for at, (index, lat, lng) in asked.items():
             began = time.thread_time()
             offsets, _ = index.match(lat, lng)
-            best[at] = min(best[at], (time.thread_time() - began) / points * 1e9)
-            found[at] = float(offsets[-1]) / points
+            best[at] = min(best[at], (time.thread_time() - began) / count * 1e9)
+            found[at] = float(offsets[-1]) / count
     made = [Figure(curve, at, ns, "ns a point") for at, ns in best.items()]
     made += [Figure(curve, at, many, "fences a point") for at, many in found.items()]
     made += [Figure(curve, at, asked[at][0].memory_bytes / 1e6, "MB held") for at in asked]
     return [*made, Figure(curve, "dearest to cheapest", max(best.values()) / min(best.values()), "ratio")]
 
 
-def _side_m(count: int) -> float:
-    """The side of the even city's square."""
+def side_m(count: int) -> float:
+    """The side of the even city's square, in metres."""
     return math.sqrt(FENCE_M2 * count)
 
 
-def _points(side_m: float, count: int) -> tuple[Any, Any]:
+def points(side_m: float, count: int) -> tuple[Any, Any]:
     """(lat, lng) evenly over the square, but for its rim, in random order."""
     y, x = (np.random.default_rng(3).random((2, count)) - 0.5) * (side_m * 0.95)
     return LAT + y / LAT_M, LNG + x / LNG_M
@@ -186,7 +206,7 @@ def _points(side_m: float, count: int) -> tuple[Any, Any]:
 def even_city(count: int, seed: int = 1) -> list[Shape]:
     """Half 64-gons of 100-500 m, half stars of 8-60 corners and 150-800 m, evenly over a square that grows so too."""
     rng = np.random.default_rng(seed)
-    places = (rng.random((count, 2)) - 0.5) * _side_m(count)
+    places = (rng.random((count, 2)) - 0.5) * side_m(count)
     made: list[Shape] = []
     for n, place in enumerate(places):
         if n % 2:
@@ -200,7 +220,7 @@ def cornered_city(count: int, corners: int, *, spiky: bool) -> list[Shape]:
     """Fences of 150-800 m with so many corners each; the same places and sizes for any number of corners."""
     rng, turn = np.random.default_rng(2), 2 * np.pi * np.arange(corners) / corners
     made: list[Shape] = []
-    for place in (rng.random((count, 2)) - 0.5) * _side_m(count):
+    for place in (rng.random((count, 2)) - 0.5) * side_m(count):
         radius_m, phase = rng.uniform(150, 800), rng.uniform(0, 2 * np.pi, 4)
         wave = sum(0.2 / k * np.sin(k * turn + phase[k - 1]) for k in range(1, 5))
         own = np.random.default_rng(int(radius_m * 1e6))

@@ -1,26 +1,28 @@
-"""A `nearcast run` of a benchmark's own: started on a site, asked, ended.
+"""A `nearcast run` of a benchmark's own: its site written, started, asked, ended.
 
-Owns the process and the plain HTTP that is spoken with it. Must not know what is measured.
+Owns the process and what it tells of itself. Load is put on it by `gateway`. Must not know what is measured.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from benchmarks.gateway import post
 
-CONNECTIONS = 4
-"""As many gateways post at once, each waiting for its answer before it posts again."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _START_S = 120
 
 
@@ -37,9 +39,6 @@ class Server:
             )  # fmt: skip
         self.pid = self._process.pid
         self._until_ready()
-        self._sockets = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(CONNECTIONS)]
-        for connection in self._sockets:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _until_ready(self) -> None:
         until = time.monotonic() + _START_S
@@ -51,30 +50,25 @@ class Server:
                 time.sleep(0.05)
         raise SystemExit(f"nearcast run never became ready: {self._log.read_text()[-500:]}")
 
-    def post(self, path: str, bodies: Iterable[bytes]) -> None:
-        """Post every body, `CONNECTIONS` at a time; all are answered when this returns."""
-        waiting = [False] * CONNECTIONS
-        for n, body in enumerate(bodies):
-            at = n % CONNECTIONS
-            if waiting[at]:
-                _answer(self._sockets[at])
-            head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {len(body)}\r\n\r\n"
-            self._sockets[at].sendall(head.encode() + body)
-            waiting[at] = True
-        for at in range(CONNECTIONS):
-            if waiting[at]:
-                _answer(self._sockets[at])
+    def agree(self, names: Sequence[str], time_ms: int) -> None:
+        """These people consent: as events of an app, a thousand at a time."""
+        changes = [
+            {"id": "agrees", "user": name, "type": "user.updated", "time": time_ms,
+             "data": {"consent": {"marketing": True}}}
+            for name in names
+        ]  # fmt: skip
+        bodies = [orjson.dumps(changes[n : n + 1000]) for n in range(0, len(changes), 1000)]
+        asyncio.run(post(self.port, "/v1/events", bodies))
+
+    def samples(self, name: str) -> list[Any]:
+        """Every sample of a metric, each with its labels and its value."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return [sample for family in families for sample in family.samples if sample.name == name]
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return sum(s.value for s in self.samples(name) if labels.items() <= s.labels.items())
 
     def rest(self) -> None:
         """Wait until every message has left."""
@@ -83,34 +77,23 @@ class Server:
 
     def close(self) -> None:
         """End it in good order."""
-        for connection in self._sockets:
-            connection.close()
         self._process.terminate()
         self._process.wait(60)
+
+
+def write_site(site: Path, fences: bytes, settings: str, rule: str) -> Path:
+    """A site of these in a folder."""
+    for folder, name, content in (("fences", "city.geojson", fences), ("rules", "bench.yaml", rule.encode())):
+        (site / folder).mkdir(parents=True)
+        (site / folder / name).write_bytes(content)
+    (site / "nearcast.yaml").write_text(settings)
+    return site
 
 
 def cpu_s_of(pid: int) -> float:
     """The processor time that a process has had, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _answer(connection: socket.socket) -> None:
-    data = b""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        data += _more(connection)
-    length = int(data[:end].lower().rpartition(b"content-length: ")[2].partition(b"\r\n")[0])
-    while len(data) < end + 4 + length:
-        data += _more(connection)
-    if not data.startswith((b"HTTP/1.1 202", b"HTTP/1.1 200")) or b'"rejected":[{' in data:
-        raise SystemExit(f"a request was answered {data[:300]!r}")
-
-
-def _more(connection: socket.socket) -> bytes:
-    data = connection.recv(65536)
-    if not data:
-        raise SystemExit("nearcast run closed a connection")
-    return data
 
 
 def _free_port() -> int:

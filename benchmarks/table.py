@@ -5,6 +5,7 @@ Owns how figures are written. A ratio is ours over the peer's: above 1, Nearcast
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -54,7 +55,10 @@ def show(record: dict[str, Any]) -> None:
         table.add_row(*cells(row))
     console = Console()
     console.width = max(console.width, 150)
-    console.print(table)
+    if record["lines"]:
+        console.print(table)
+    for name, row in record["live"].items():
+        console.print(f"{name}: {json.dumps(row)}", highlight=False, markup=False)
     for line in sorted({line for lines in record["absent"].values() for line in lines}):
         console.print(f"not run: {line}", highlight=False, markup=False)
 

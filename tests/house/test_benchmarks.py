@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import bench, match, page, plot, record, run, table
+from benchmarks import bench, live, match, page, plot, record, run, table
 from benchmarks.__main__ import BENCHES, LONG
 from benchmarks.bench import TINY, Bench, DifferenceError, Side, pairs
 from benchmarks.city import stars
@@ -114,7 +114,9 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 def _record(*lines: tuple[str, float]) -> dict[str, Any]:
     made = [Line("w", "things", 1, peer, [1.0], [ratio], name="b") for peer, ratio in lines]
-    return record.record(record.about("quick", "core 0"), made, {"b": ["a peer: not here"]})
+    return record.record(record.about("quick", "core 0")) | {
+        "lines": [record.line(line) for line in made], "absent": {"b": ["a peer: not here"]},
+    }  # fmt: skip
 
 
 def test_a_ratio_that_fell_by_more_than_noise_is_named_and_one_that_rose_is_not() -> None:
@@ -138,6 +140,7 @@ def test_a_record_says_how_it_was_made_and_has_every_benchmark(name: str) -> Non
     assert kept["machine"]["processor"] and kept["machine"]["cores"] and kept["versions"]["python"]
     expected = len(BENCHES) - (len(LONG) if name == "quick" else 0)
     assert len({line["name"] for line in kept["lines"]}) == expected
+    assert name == "quick" or ([*kept["live"]] == [*live.LOADS] and [*kept["curves"]] == [*CURVES])
     for line in kept["lines"]:
         assert line["rounds"] >= 7 and line["data"] and line["form"]
         assert line["spread"][0] <= line["ratio"] <= line["spread"][1]
@@ -157,7 +160,7 @@ def test_the_page_shows_every_line_of_the_record() -> None:
 
 
 def test_the_pictures_are_drawn_from_the_recorded_curves() -> None:
-    curves = record.read("curves")["curves"]
+    curves = record.read("full")["curves"]
     assert list(curves) == list(CURVES)
     for name, curve in curves.items():
         assert (record.RESULTS / f"{name}.svg").read_text(encoding="utf-8") == plot.picture(curve)
@@ -177,16 +180,31 @@ def test_what_was_not_run_again_stays_in_the_record_and_what_is_no_more_goes() -
     before["lines"].append(gone)
     both = record.merged(before, now, ["b", "kept"])
     assert [(row["name"], row["ratio"]) for row in both["lines"]] == [("b", 3.0), ("kept", 1.0)]
-    before["machine"]["processor"] = "another"
-    assert record.merged(before, now, ["b", "kept"]) == now
     assert both["absent"] == {"b": ["a peer: not here"]}
+    before["machine"]["processor"] = "another"
+    with pytest.raises(SystemExit, match="of another machine"):
+        record.merged(before, now, ["b", "kept"])
+
+
+def test_a_whole_run_leaves_nothing_of_an_earlier_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    record.keep("full", _record(("a", 1.0)) | {"live": {"old": {}}, "curves": {"old": {}}}, ["b"], whole=True)
+    record.keep("full", now := _record(("b", 2.0)), ["b"], whole=True)
+    assert record.read("full", tmp_path) == now
 
 
 def test_a_check_that_can_compare_nothing_fails() -> None:
     assert record.fallen(_record(("a", 1.0)), _record(("b", 1.0))) == ["nothing could be compared with the record"]
 
 
-@pytest.mark.parametrize("module", [bench, plot, table])
+@pytest.mark.timeout(120)
+def test_a_steady_load_reaches_the_webhook_and_is_timed() -> None:
+    got = live.figures(live.Load(rate=1_000, seconds=2, batch=10, fences=2_000, share=1, devices=100))
+    assert got["messages"] > 0 and got["cpu_us"] > 0 and 0 < got["pings_s"] <= 1_010
+    assert all(0 < got[f"{what}_p50_ms"] <= got[f"{what}_p99_ms"] for what in ("ack", "handoff"))
+
+
+@pytest.mark.parametrize("module", [bench, live, plot, table])
 def test_the_examples_in_docstrings_run(module: Any) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
