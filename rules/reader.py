@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 from ruamel.yaml.reader import ReaderError
 
 from geo.mistake import Mistake
+from rules.swift import NotPlainError, plain_events
 from rules.syntax import in_words
-
-if TYPE_CHECKING:
-    from ruamel.yaml.events import Event
 
 FILE_BYTES_MAX: Final = 1 << 20
 DEPTH_MAX: Final = 24
@@ -128,35 +116,36 @@ class _Builder:
     def wrong(self, line: int, column: int, what: str, got: str | None = None, mend: str = "") -> None:
         self.mistakes.append(Mistake(self.file, line, column, what, None if got is None else one_line(got), mend))
 
-    def take(self, event: Event) -> None:
-        if isinstance(event, DocumentStartEvent):
-            self.open, self.keys, self.root = [], [], None
-        elif isinstance(event, DocumentEndEvent):
-            # One that was not read to its end would only give misleading mistakes.
-            if self.root is not None and (self.root.value is not None or self.root.text):
-                self.documents.append(self.root)
-        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
-            self.open.pop()
-            self.keys.pop()
-        elif isinstance(event, AliasEvent):
-            mark = event.start_mark
-            what = "aliases are not allowed"
-            self.wrong(mark.line + 1, mark.column + 1, what, f"*{event.anchor}", "write the value out")
-            self.place(self.node(event, None, ""))
-        elif isinstance(event, ScalarEvent):
+    def take(self, event: Any) -> None:
+        """One event, of ruamel's classes or PyYAML's, which have the same names."""
+        kind = type(event).__name__
+        if kind == "ScalarEvent":
             self.check(event)
             self.place(self.node(event, self.scalar(event), event.value))
-        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+        elif kind in ("MappingStartEvent", "SequenceStartEvent"):
             self.check(event)
-            node = self.node(event, {} if isinstance(event, MappingStartEvent) else [], "")
+            node = self.node(event, {} if kind == "MappingStartEvent" else [], "")
             self.place(node)
             self.open.append(node)
             self.keys.append(None)
             if len(self.open) > DEPTH_MAX:
                 self.wrong(node.line, node.column, f"nested more than {DEPTH_MAX} levels deep")
                 raise _RefusedError
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+            self.open.pop()
+            self.keys.pop()
+        elif kind == "AliasEvent":
+            mark = event.start_mark
+            what = "aliases are not allowed"
+            self.wrong(mark.line + 1, mark.column + 1, what, f"*{event.anchor}", "write the value out")
+            self.place(self.node(event, None, ""))
+        elif kind == "DocumentStartEvent":
+            self.open, self.keys, self.root = [], [], None
+        elif kind == "DocumentEndEvent" and self.root is not None and (self.root.value is not None or self.root.text):
+            # One that was not read to its end would only give misleading mistakes.
+            self.documents.append(self.root)
 
-    def node(self, event: Event, value: Any, text: str) -> Node:
+    def node(self, event: Any, value: Any, text: str) -> Node:
         mark = event.start_mark
         self.nodes += 1
         if self.nodes > NODES_MAX:
@@ -178,7 +167,7 @@ class _Builder:
         if _SURROGATE.search(text):
             self.wrong(line, column, "holds half of a surrogate pair", None, "write the character itself")
             return ""
-        if event.style is not None:
+        if event.style:
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -235,6 +224,9 @@ def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mi
     decoded = _decode(text, builder)
     if decoded is None:
         return [], builder.mistakes
+    documents = _read_plain(decoded, file)
+    if documents is not None:
+        return documents, []
     try:
         for event in YAML(typ="safe", pure=True).parse(io.StringIO(decoded)):
             builder.take(event)
@@ -249,6 +241,17 @@ def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mi
     except (YAMLError, *_STUMBLES) as error:
         builder.wrong(1, 1, f"is not YAML: {str(error) or type(error).__name__}".splitlines()[0])
     return builder.documents, _readable(sorted(builder.mistakes))
+
+
+def _read_plain(text: str, file: str) -> list[Node] | None:
+    """The documents of a text that libyaml may read and that is without mistakes, else None."""
+    builder = _Builder(file)
+    try:
+        for event in plain_events(text):
+            builder.take(event)
+    except (NotPlainError, _RefusedError):
+        return None
+    return None if builder.mistakes else builder.documents
 
 
 def _readable(mistakes: list[Mistake]) -> list[Mistake]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,16 @@ def below(node: Node) -> list[Node]:
     """The node and all below it, in order."""
     inner = node.value.values() if node.is_mapping else node.value if node.is_list else ()
     return [node, *(found for child in inner for found in below(child))]
+
+
+def told(text: str) -> object:
+    """All that is known of a file: of each node what it is and where it stands, and the mistakes."""
+    documents, mistakes = read_documents(text, file="f")
+    nodes = [node for document in documents for node in below(document)]
+    return mistakes, [
+        (n.path, n.text, n.shown, n.value if n.is_scalar else None, n.line, n.column, n.key_line, n.key_column)
+        for n in nodes
+    ]
 
 
 def lines(text: str | bytes) -> list[str]:
@@ -195,3 +206,25 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
 @given(st.binary(max_size=60))
 def test_no_bytes_make_the_reader_raise(data: bytes) -> None:
     read_documents(data, file="f")
+
+
+_WORDS = (
+    "a|b: |: |:|- |-|, |,|[|]|{|}|\"x\"|'y'|\n|\n  |\n    | |#|# c|? |?|---|...|\n---\n|17:00|\"|'|é|駅|😀|!|&x|*x|>|%|@|=|"
+    "<<|~|null|1|1.5|http://x|a b|x: 1\n|y:\n  - z\n|\t|\\n|\r\n|\u2028|\ufeff"
+).split("|") + ["|"]
+
+
+@given(st.lists(st.sampled_from(_WORDS), max_size=14).map("".join))
+def test_libyaml_reads_what_it_may_read_as_ruamel_does(text: str) -> None:
+    swift = told(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rules.reader._read_plain", lambda text, file: None)
+        assert told(text) == swift
+
+
+def test_a_plain_file_is_read_by_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("rules.reader.YAML")
+    text = "id: a\nactions: [push: {title: \"Hi, {place.name}\"}]\n---\nid: b\nwindows:\n  - {from: '10:00'}\n"
+    assert [yaml.safe_load(part) for part in text.split("---")] == [
+        d.plain() for d in read_documents(text, file="f")[0]
+    ]
