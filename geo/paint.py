@@ -17,7 +17,7 @@ from geo.kernel import kernel
 from geo.pieces import pieces_of
 from geo.raster import BORDER, WHOLE, fill_rows, touch_all
 from geo.raster_line import raster_line
-from geo.tiles import FREE, TILE_CELLS, cell_in_tile, find, new_table, rehashed, tile_key
+from geo.tiles import FREE, SIDE, TILE_CELLS, cell_in_tile, find, new_table, rehashed, tile_key
 from geo.window import Window, window_of
 
 
@@ -77,27 +77,33 @@ def _paint(columns: Columns, f: int, w: Window, level: int, out: _Growing) -> _G
         ends, bends, count = pieces_of(columns, f, w)
         links = touch_all(w, ends, bends, count, state, heads)
         fill_rows(columns, f, w, state)
+    cells = 0
+    for at in range(size):
+        cells += (state[at] == BORDER) | (state[at] == WHOLE)
+    out = _with_room(out, cells, (w.width // SIDE + 2) * (w.height // SIDE + 2))
+    slot, fence, entry, words = out.slot, out.fence, out.entry, out.words
+    n, used = out.sizes[0], out.sizes[2]
     scratch = new_scratch(count)
     key, tile = FREE, 0
     for at in range(size):
         if state[at] != BORDER and state[at] != WHOLE:
             continue
         i, j = w.i0 + at % w.width, w.j0 + at // w.width
-        out = _with_room(out, 4 * count + 8)
         if tile_key(level, w.face, i, j) != key:
             key = tile_key(level, w.face, i, j)
             tile = _tile(out, key)
-        n, used = out.sizes[0], out.sizes[2]
-        out.slot[n], out.fence[n] = tile * TILE_CELLS + cell_in_tile(i, j), f
-        out.entry[n] = -1 if state[at] == WHOLE else used
-        out.sizes[0] = n + 1
-        if state[at] == BORDER and is_line:
-            out.sizes[2] = put_asking(out.words, used, f)
-        elif state[at] == BORDER:
-            out.sizes[2] = put_entry(
-                columns, f, w, i, j, heads[at], links, ends, bends, scratch, out.words, used
-            )  # fmt: skip
-    return out
+        slot[n], fence[n], entry[n] = tile * TILE_CELLS + cell_in_tile(i, j), f, -1
+        if state[at] == BORDER:
+            entry[n] = used
+            if used + 4 * count + 8 > words.shape[0]:
+                words = _longer(words, used + 4 * count + 8)
+            if is_line:
+                used = put_asking(words, used, f)
+            else:
+                used = put_entry(columns, f, w, i, j, heads[at], links, ends, bends, scratch, words, used)
+        n += 1
+    out.sizes[0], out.sizes[2] = n, used
+    return _Growing(slot, fence, entry, words, out.tile_keys, out.table, out.sizes)
 
 
 @kernel
@@ -112,19 +118,16 @@ def _tile(out: _Growing, key: int) -> int:
 
 
 @kernel
-def _with_room(out: _Growing, words: int) -> _Growing:
-    """The same with room for one more entry of so many words, and for one more tile."""
+def _with_room(out: _Growing, cells: int, tiles: int) -> _Growing:
+    """The same with room for so many entries and tiles more."""
     slot, fence, entry, table, keys = out.slot, out.fence, out.entry, out.table, out.tile_keys
-    entries, tiles, used = out.sizes
-    if entries < slot.shape[0] and tiles < keys.shape[0] and used + words <= out.words.shape[0]:
-        return out
-    if entries == slot.shape[0]:
-        slot, fence, entry = _longer(slot, entries + 1), _longer(fence, entries + 1), _longer(entry, entries + 1)
-    if tiles == keys.shape[0]:
-        keys = _longer(keys, tiles + 1)
+    cells, tiles = cells + out.sizes[0], tiles + out.sizes[1]
+    if cells > slot.shape[0]:
+        slot, fence, entry = _longer(slot, cells), _longer(fence, cells), _longer(entry, cells)
+    if tiles > keys.shape[0]:
+        keys = _longer(keys, tiles)
         table = rehashed(table, keys.shape[0])
-    more = out.words if used + words <= out.words.shape[0] else _longer(out.words, used + words)
-    return _Growing(slot, fence, entry, more, keys, table, out.sizes)
+    return _Growing(slot, fence, entry, out.words, keys, table, out.sizes)
 
 
 @kernel
