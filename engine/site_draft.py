@@ -17,6 +17,7 @@ from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
 from geo.mistake import Mistake, did_you_mean
 from geo.shape import same_shape
+from geo.uncollected import uncollected
 from rules.place import Place, PlaceKind
 from rules.ruleset import read_rules
 
@@ -70,6 +71,7 @@ def ours(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path: data for path, data in sorted(files.items()) if _OURS.fullmatch(path)}
 
 
+@uncollected()
 def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tuple[Draft | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 

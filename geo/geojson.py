@@ -16,6 +16,7 @@ from geo.geometry import Fault, brief, shape_of
 from geo.jsontext import JsonText, Path, line_starts, too_deep_at
 from geo.mistake import Mistake
 from geo.shape import Shape
+from geo.swiftjson import plain_features
 
 _DIGITS = re.compile(r"\d{1000}")
 
@@ -48,11 +49,14 @@ def read_features(text: str | bytes, *, file: str) -> tuple[list[Feature], list[
     >>> str(read_features("[1,\\n", file="fences/a.geojson")[1][0])
     'fences/a.geojson:2:1: this is not JSON: expecting value, mend the syntax here'
     """
+    features = _read_plain(text, file) if isinstance(text, bytes) else None
+    if features is not None:
+        return features, []
     content, broken = _decoded(text, file)
     if broken is not None:
         return [], [broken]
     try:
-        reader = _Reader(JsonText(content), file)
+        reader = _Reader(file, JsonText(content))
         reader.read(json.loads(content))
     except json.JSONDecodeError as error:
         what = f"this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
@@ -66,6 +70,24 @@ def read_features(text: str | bytes, *, file: str) -> tuple[list[Feature], list[
         offset = found.start() if found else 0
         return [], [_mistake_at(content, offset, file, "a number has too many digits", "shorten it")]
     return reader.features, reader.mistakes
+
+
+def _read_plain(text: bytes, file: str) -> list[Feature] | None:
+    """The features of a plain text without mistakes, else None."""
+    found = plain_features(text)
+    if found is None:
+        return None
+    reader = _Reader(file)
+    try:
+        for index, (member, (line, column)) in enumerate(zip(*found, strict=True)):
+            reader.feature(index, member, line, column)
+    except _MistakenError:
+        return None
+    return reader.features
+
+
+class _MistakenError(Exception):
+    """A reader that does not know where values stand met a mistake."""
 
 
 def _mistake_at(text: str, offset: int, file: str, what: str, mend: str) -> Mistake:
@@ -88,9 +110,9 @@ def _decoded(text: str | bytes, file: str) -> tuple[str, Mistake | None]:
 
 
 class _Reader:
-    """Gathers the features and mistakes of one document."""
+    """Gathers the features and mistakes of one document. Without `where` it raises `_MistakenError` at a mistake."""
 
-    def __init__(self, where: JsonText, file: str) -> None:
+    def __init__(self, file: str, where: JsonText | None = None) -> None:
         self.where = where
         self.file = file
         self.features: list[Feature] = []
@@ -108,11 +130,13 @@ class _Reader:
         if not isinstance(members, list):
             self._mistake(0, ("features",), "`features` must be an array", brief(members), "list the features in it")
             return
+        assert self.where is not None
         offset = self.where.find(("features",))
         for (index, at), member in zip(self.where.children(offset), members, strict=True):
-            self._feature(int(index), at, member)
+            self.feature(int(index), member, *self.where.line_column(at), at)
 
-    def _feature(self, index: int, at: int, member: Any) -> None:
+    def feature(self, index: int, member: Any, line: int, column: int, at: int = 0) -> None:
+        """Take one feature, which stands at a line and column, and at an offset for `where`."""
         if not isinstance(member, dict) or member.get("type") != "Feature":
             got = brief(member.get("type") if isinstance(member, dict) else member)
             mend = 'it needs {"type": "Feature", ...}'
@@ -126,17 +150,16 @@ class _Reader:
             what = f"feature {index}: `properties` must be an object"
             self._mistake(at, ("properties",), what, brief(properties), "use {}")
             properties = {}
-        fence = self._id(index, at, member, properties)
+        fence = self._id(index, at, member, properties, line)
         name = f"feature {index}" if fence is None else f"fence `{fence}`"
         self._check_data(at, name, properties)
         shape, faults = shape_of(member.get("geometry"), properties)
         for fault in faults:
             self._fault(at, name, fault)
         if fence is not None and shape is not None and len(self.mistakes) == before:
-            line, column = self.where.line_column(at)
             self.features.append(Feature(fence, shape, properties, line, column))
 
-    def _id(self, index: int, at: int, member: dict[str, Any], properties: dict[str, Any]) -> str | None:
+    def _id(self, index: int, at: int, member: dict[str, Any], properties: dict[str, Any], line: int) -> str | None:
         """The feature's id as text, or None and a mistake."""
         path: Path = ("id",) if member.get("id") is not None else ("properties", "id")
         value = member.get("id") if path == ("id",) else properties.get("id")
@@ -149,7 +172,6 @@ class _Reader:
             self._mistake(at, path, what, brief(value), 'write it as "shop-1"')
             return None
         fence = str(value)
-        line = self.where.line_column(at)[0]
         if fence in self._lines:
             what = f"two fences have the id `{fence}`, the first in line {self._lines[fence]}"
             self._mistake(at, path, what, None, "give each its own")
@@ -177,6 +199,8 @@ class _Reader:
         self._mistake(at, fault.path, f"{name}{fault.part}: {fault.what}", fault.got, fault.mend)
 
     def _mistake(self, at: int, path: Path, what: str, got: str | None, mend: str) -> None:
+        if self.where is None:
+            raise _MistakenError
         line, column = self.where.line_column(self.where.find(path, at))
         self.mistakes.append(Mistake(self.file, line, column, what, got, mend))
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from geo.arrays import FloatArray
 from geo.jsontext import Path
-from geo.rings import overlap_fault, polygon_fault
+from geo.rings import is_plain_ring, overlap_fault, polygon_fault
 from geo.shape import BUFFER_M_MAX, RADIUS_M_MAX, Area, Circle, Corridor, Shape
 
 CUT = "cut it at 180 degrees into a `Multi` geometry, as RFC 7946 section 3.1.9 says"
@@ -59,8 +60,11 @@ class _Reader:
     def __init__(self, coordinates: list[Any]) -> None:
         self.faults: list[Fault] = []
         self._coordinates = coordinates
-        self._swapped = _looks_swapped(coordinates)
         self._swap_told = False
+
+    @cached_property
+    def _swapped(self) -> bool:
+        return _looks_swapped(self._coordinates)
 
     def circle(self, properties: dict[str, Any]) -> Circle | None:
         radius_m = self._metres(properties, "radius_m", "a Point", RADIUS_M_MAX)
@@ -120,6 +124,8 @@ class _Reader:
         chain = self._chain(ring, path, part)
         if chain is None:
             return None
+        if is_plain_ring(chain):
+            return chain
         chain = _on_one_side(chain)
         before = len(self.faults)
         if len(chain) < 4:

@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 
 from geo.arrays import FloatArray
+from geo.kernel import kernel
 from geo.orient import orient
 
 _PLACE = re.compile(r"\[(\S+) (\S+)\]$")
@@ -78,14 +79,35 @@ def overlap_fault(polygons: list[tuple[FloatArray, ...]]) -> tuple[int, int, str
     return None
 
 
+@kernel
+def is_plain_ring(ring: FloatArray) -> bool:
+    """True for a ring of at least 4 positions that is closed, and keeps away from the antimeridian.
+
+    >>> is_plain_ring(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
+    True
+    >>> is_plain_ring(np.array([[179.0, 0.0], [180.0, 0.0], [180.0, 1.0], [179.0, 0.0]]))
+    False
+    """
+    last = ring.shape[0] - 1
+    if last < 3 or ring[0, 0] != ring[last, 0] or ring[0, 1] != ring[last, 1]:
+        return False
+    west, east = ring[0, 0], ring[0, 0]
+    for k in range(last):
+        west, east = min(west, ring[k, 0]), max(east, ring[k, 0])
+    return bool(west > -180.0 and east < 180.0 and east - west <= 180.0)
+
+
+@kernel
 def _on_one_line(ring: FloatArray) -> bool:
     """True if all corners lie on one straight line, exactly."""
-    x0, y0 = ring[0].tolist()
-    others = ring[(ring != ring[0]).any(axis=1)]
-    if len(others) == 0:
-        return True
-    x1, y1 = others[0].tolist()
-    return all(orient(x0, y0, x1, y1, x, y) == 0.0 for x, y in others.tolist())
+    x0, y0 = ring[0]
+    first = 1
+    while first < ring.shape[0] and ring[first, 0] == x0 and ring[first, 1] == y0:
+        first += 1
+    for k in range(first + 1, ring.shape[0]):
+        if orient(x0, y0, ring[first, 0], ring[first, 1], ring[k, 0], ring[k, 1]) != 0.0:
+            return False
+    return True
 
 
 def _nearest_edge(rings: tuple[FloatArray, ...], x: float, y: float) -> tuple[int, int]:

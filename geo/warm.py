@@ -18,7 +18,9 @@ from geo.face import lattice
 from geo.index import FenceIndex
 from geo.kernel import is_cached
 from geo.point import Point, distance_m
+from geo.rings import is_plain_ring, polygon_fault
 from geo.shape import Area, bounding_circle
+from geo.swiftjson import plain_features
 
 _SQUARE = Area(((np.array([[0.0, 0.0], [0.001, 0.0], [0.001, 0.001], [0.0, 0.001], [0.0, 0.0]]),),))
 _LAT, _LNG = np.array([0.0005]), np.array([0.0005])
@@ -56,6 +58,13 @@ def _cells() -> None:
     cells_of(_LAT, _LNG, 9)
 
 
+def _fence_files() -> None:
+    plain_features(b"{}")
+    ((ring,),) = _SQUARE.polygons
+    is_plain_ring(ring)
+    polygon_fault((ring,))
+
+
 _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("distances on the ellipsoid", _distance),
     ("columns of fences", lambda: columns_of([_SQUARE])),
@@ -65,6 +74,7 @@ _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("looking points up", _lookup),
     ("distances to borders", _borders),
     ("H3 cells of points", _cells),
+    ("fence files", _fence_files),
 )
 
 

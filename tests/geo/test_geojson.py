@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from geo import geojson
 from geo.geojson import read_features
 from geo.mistake import Mistake
 from geo.shape import Area, Circle, Corridor
@@ -35,6 +38,58 @@ def _mistakes(*features: Any) -> list[str]:
     found, mistakes = read_features(_text(*features), file="f.geojson")
     assert found == [] or len(features) > 1
     return [str(m) for m in mistakes]
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6,
+)  # fmt: skip
+_NUMBERS = st.integers(-200, 200) | st.floats(-200.0, 200.0) | st.floats() | st.just(10**30)
+_GEOMETRIES = st.one_of(
+    st.fixed_dictionaries({"type": st.just("Point"), "coordinates": st.lists(_NUMBERS, min_size=2, max_size=3)}),
+    st.fixed_dictionaries({"type": st.just("Polygon"), "coordinates": st.just([SQUARE])}),
+    _VALUES,
+)
+_FEATURES = st.fixed_dictionaries(
+    {
+        "type": st.just("Feature"),
+        "id": st.integers(0, 5) | st.text(max_size=3) | st.integers(),
+        "geometry": _GEOMETRIES,
+    },
+    optional={"properties": st.dictionaries(st.sampled_from(["radius_m", "name", "あ"]), _VALUES | _NUMBERS)},
+)
+_DOCUMENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["FeatureCollection"] * 9 + ["Feature"]), "features": st.lists(_FEATURES | _VALUES)},
+    optional={"crs": _VALUES, "others": st.lists(_FEATURES)},
+)
+
+
+@given(_DOCUMENTS | _VALUES, st.sampled_from([None, 1]), st.booleans(), st.data())
+def test_the_swift_decoder_reads_what_it_may_read_as_the_standard_one_does(
+    document: Any, indent: int | None, ascii_only: bool, data: st.DataObject
+) -> None:
+    text = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    at = data.draw(st.integers(0, len(text)))
+    text = (
+        text[:at]
+        + data.draw(st.sampled_from([b""] * 5 + [b"\xef\xbb\xbf", b" ", b"\n", b"{", b"]", b'"', b"7"]))
+        + text[at:]
+    )
+    swift = read_features(text, file="f")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geojson, "plain_features", lambda text: None)
+        assert repr(read_features(text, file="f")) == repr(swift)
+
+
+def test_a_plain_file_is_read_by_the_swift_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(geojson, "JsonText")
+    square = _polygon(SQUARE, properties={"name": '駅 "x" \\ {['})
+    text = '\ufeff{"type": "FeatureCollection",\n "features": [' + json.dumps(square, ensure_ascii=False)
+    text += ',\n  {"id": 7, "properties": {"radius_m": 50}, "type": "Feature", '
+    text += '"geometry": {"type": "Point", "coordinates": [139.7, 35.69]}}], "bbox": [[{}]]}'
+    features, mistakes = read_features(text.encode(), file="f")
+    assert mistakes == []
+    assert [(f.id, f.line, f.column) for f in features] == [("a", 2, 15), ("7", 3, 3)]
 
 
 def test_every_kind_of_fence_is_read() -> None:
