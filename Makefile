@@ -14,7 +14,7 @@ CODE := geo rules engine connectors nearcast
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help install demo cluster warm test test-long check format bench bench-quick bench-check bench-record constraints wheel clean
+.PHONY: help install demo cluster warm test test-long check format bench bench-quick bench-cluster bench-check bench-record constraints wheel clean
 
 help: ## this page
 	@echo 'Nearcast. Begin with `make demo`: Tokyo, a crowd, and pushes within a minute of its start.'
@@ -75,6 +75,9 @@ bench-record: warm ## run both forms and keep their figures, for docs/performanc
 
 bench-quick: warm ## the same in less than two minutes, with less of everything
 	@$(BIN)/python -m benchmarks --quick
+
+bench-cluster: warm ## the scaled-out form: a worker beside a Faust agent, two beside one, a shard that changes hands, a ping's way
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.cluster_beside
 
 constraints: install ## write the installed versions into constraints.txt
 	@head -2 constraints.txt > constraints.tmp
