@@ -103,11 +103,10 @@ async def _fold(folder: Path, given: argparse.Namespace) -> str:
 
 async def _way(folder: Path, given: argparse.Namespace) -> str:
     world = city(2_000)
-    got = 0
+    got: list[str] = []
 
-    async def take(_request: web.Request) -> web.Response:
-        nonlocal got
-        got += 1
+    async def take(request: web.Request) -> web.Response:
+        got.append((await request.json())["data"]["device"])
         return web.Response(status=204)
 
     app = web.Application()
@@ -118,12 +117,14 @@ async def _way(folder: Path, given: argparse.Namespace) -> str:
     _site(folder, world, given, f"http://127.0.0.1:{runner.addresses[0][1]}/push")
     with ExitStack() as stack:
         _, gateway = stack.enter_context(_process("gateway", folder))
-        stack.enter_context(_process("worker", folder))
+        _, worker = stack.enter_context(_process("worker", folder))
         _, dispatcher = stack.enter_context(_process("dispatcher", folder))
+        last = _one_a_shard()
         async with aiohttp.ClientSession() as http:
-            users = [{"id": f"c{n}", "user": f"d{n}", "type": "user.updated", "time": int(time.time() * 1000),
-                      "data": {"consent": {"marketing": True}}} for n in range(DEVICES)]  # fmt: skip
-            for start in range(0, DEVICES, 500):
+            users = [{"id": f"c-{device}", "user": device, "type": "user.updated", "time": int(time.time() * 1000),
+                      "data": {"consent": {"marketing": True}}}
+                     for device in (*last, *(f"d{n}" for n in range(DEVICES)))]  # fmt: skip
+            for start in range(0, len(users), 500):
                 async with http.post(gateway + "/v1/events", json=users[start : start + 500]) as answer:
                     assert answer.status == 202, await answer.text()
             inside = [polygon.representative_point() for polygon in world.polygons[::100]]
@@ -139,13 +140,31 @@ async def _way(folder: Path, given: argparse.Namespace) -> str:
                 posts.append(asyncio.create_task(_post(http, gateway, pings)))
                 await asyncio.sleep(max(0.0, began_s + sent / given.rate - time.perf_counter()))
             await asyncio.gather(*posts)
-            await asyncio.sleep(1)
+            # shards fold in order: when the last ping of each has its message, all are decided
+            deep = max(world.polygons[::100], key=lambda polygon: polygon.area).representative_point()
+            await _post(http, gateway, [{"device": d, "time": int(time.time() * 1000), "accuracy": 1.0,
+                                         "lat": deep.y, "lng": deep.x} for d in last])  # fmt: skip
+            while not (set(last) <= set(got) and len(got) == await asyncio.to_thread(_sends, worker)):
+                await asyncio.sleep(0.05)
         p50, p99 = (_quantile(dispatcher, "nearcast_ping_to_handoff_seconds", q) for q in (0.5, 0.99))
     await runner.cleanup()
     return (
-        f"way: {sent / given.seconds:,.0f} pings/s, {got} messages: from a ping received to its request written,"
+        f"way: {sent / given.seconds:,.0f} pings/s, {len(got)} messages: from a ping received to its request written,"
         f" p50 at most {p50 * 1000:g} ms, p99 at most {p99 * 1000:g} ms (bounds of the histogram's buckets)"
     )
+
+
+def _one_a_shard() -> list[str]:
+    """For each shard the name of a device that falls into it."""
+    found: dict[int, str] = {}
+    for n in range(1_000 * SHARDS):
+        found.setdefault(Partitions(SHARDS).of(f"last-{n}"), f"last-{n}")
+    return list(found.values())
+
+
+def _sends(worker: str) -> int:
+    """How many messages a worker decided to send."""
+    return int(_value(worker, "nearcast_decisions_total", outcome="send"))
 
 
 async def _post(http: aiohttp.ClientSession, gateway: str, pings: list[dict[str, Any]]) -> None:

@@ -22,7 +22,10 @@ _PIECE: Final = 500
 
 
 class GroupReader:
-    """A member of a group that reads one topic. `given` and `taken` are told the partitions."""
+    """A member of a group that reads one topic. `given` and `taken` are told the partitions.
+
+    With `instance`, a name of its own, one that comes back within the session gets its partitions back at once.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class GroupReader:
         session_ms: int,
         given: Callable[[set[int]], Awaitable[None]],
         taken: Callable[[set[int]], Awaitable[None]],
+        instance: str | None = None,
     ) -> None:
         self._topic = topic
         self._listener = _Listener(topic, given, taken)
@@ -41,6 +45,7 @@ class GroupReader:
             bootstrap_servers=list(brokers),
             client_id=client,
             group_id=group,
+            group_instance_id=instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=session_ms,

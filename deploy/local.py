@@ -57,7 +57,7 @@ class Cluster:
         ports = {"gateway": port, "worker-1": free_port(), "worker-2": free_port(), "dispatcher": free_port()}
         for name, each in ports.items():
             role = name.partition("-")[0]
-            named = ["--instance", name] if role == "worker" else []
+            named = ["--instance", name] if role != "gateway" else []
             self.launch(name, role, str(self.site), "--listen", f"127.0.0.1:{each}", *named)
         for name, each in ports.items():
             self.wait_for(name, f"http://127.0.0.1:{each}/readyz")

@@ -265,6 +265,10 @@ def backup(
 
 
 Listen = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Listen here.")]
+Instance = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A name of its own, so that a restart within the session moves nothing."),
+]
 
 
 @app.command()
@@ -285,10 +289,7 @@ def gateway(site: Site, listen: Listen = None) -> None:
 def worker(
     site: Site,
     listen: Listen = None,
-    instance: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A name of its own, so that a restart within the session moves no shard."),
-    ] = None,
+    instance: Instance = None,
     create_topics: Annotated[
         bool, typer.Option("--create-topics", help="Make the topics that are missing, and end.")
     ] = False,
@@ -311,17 +312,17 @@ def worker(
 
 
 @app.command()
-def dispatcher(site: Site, listen: Listen = None) -> None:
+def dispatcher(site: Site, listen: Listen = None, instance: Instance = None) -> None:
     """The scaled-out form: hand the messages that workers decided on to their channels. Any number.
 
     `--listen` (127.0.0.1:8082) serves metrics and health only.
 
-    Example: `nearcast dispatcher mysite`
+    Example: `nearcast dispatcher mysite --instance dispatcher-1`
     """
     from nearcast.cluster import RoleOptions
     from nearcast.dispatcher import dispatch
 
-    raise typer.Exit(dispatch(site, RoleOptions(listen=listen)))
+    raise typer.Exit(dispatch(site, RoleOptions(listen=listen, instance=instance)))
 
 
 @app.command()

@@ -55,14 +55,14 @@ def dispatch(path: Path, options: RoleOptions) -> int:
 class Dispatching:
     """One dispatcher: its partitions and what it has taken up. Also what `/readyz` asks."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, instance: str | None) -> None:
         names, block = cluster.names, cluster.cluster
         self.writer = KafkaWriter(block.brokers, client=f"{block.name}-dispatcher", clock=cluster.clock)
         deliveries = RedisDeliveries(cluster.redis, block.name, cluster.settings.keep.decisions_ms)
         self.handover = Handover(cluster, deliveries, self._unreadable)
         self.reader = GroupReader(
             block.brokers, names.decisions, group=names.group("dispatcher"), client=f"{block.name}-dispatcher",
-            session_ms=block.session_ms, given=self._given, taken=self._taken,
+            session_ms=block.session_ms, given=self._given, taken=self._taken, instance=instance,
         )  # fmt: skip
         channels = self._channels(cluster, cluster.sites.site)
         outbox = Outbox(channels.concurrency, chance=random.SystemRandom().random, others=channels.others is not None)
@@ -209,7 +209,7 @@ def _print_line(line: str) -> None:
 
 async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> None:
     cluster = await open_cluster(path, files, "dispatcher")
-    dispatching = Dispatching(cluster)
+    dispatching = Dispatching(cluster, options.instance)
     reloader = cluster.reloader(dispatching.site_changed)
     server = HealthServer(dispatching, cluster.metrics, cluster.clock)
     beside: list[asyncio.Task[None]] = []

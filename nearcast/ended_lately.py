@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: More than one dispatcher ends within the seconds that a Redis can lose.
 REMEMBERED_MAX: Final = 20_000
 #: So many are looked at in one go.
-PIECE: Final = 200
+PIECE: Final = 50
 
 
 class EndedLately:

@@ -213,7 +213,7 @@ class Lab:
 def words_of(role: str, name: str, port: int) -> tuple[str, ...]:
     """What a process of a role is called with."""
     words: tuple[str, ...] = ("--listen", f"127.0.0.1:{port}")
-    return (*words, "--instance", name) if role == "worker" else words
+    return words if role == "gateway" else (*words, "--instance", name)
 
 
 @asynccontextmanager

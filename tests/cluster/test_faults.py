@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from engine.rows import columns
 from engine.wire import encode_frame
+from nearcast.shard import ROWS_MAX
 from tests.cluster.fleet import cluster_settings, fleet_of
 from tests.live.load import Crowd
 from tests.live.process import live, until
@@ -38,10 +39,18 @@ def short_of_a_column() -> bytes:
     return encode_frame(5, [msgspec.structs.replace(good, lat=b"")])
 
 
+def too_many_rows() -> bytes:
+    """A frame with one row more than a shard folds at a time."""
+    return encode_frame(5, [columns([rows([{"device": "x", "time": 5, **IN}] * (ROWS_MAX + 1))])])
+
+
 async def produce(
     servers: Servers, topic: str, value: bytes, *, partition: int | None = None, key: bytes | None = None
 ) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=servers.kafka.brokers)
+    # packed, a record may be much larger than the broker lets one be
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers.kafka.brokers, compression_type="gzip", max_request_size=64 << 20
+    )
     await producer.start()
     try:
         await producer.send_and_wait(topic, value, key=key, partition=partition)
@@ -56,6 +65,7 @@ async def test_what_cannot_be_folded_is_put_aside_and_harms_no_other(servers: Se
         site = write_site(tmp_path / "poison", settings=settings, sink=sink.url)
         async with fleet_of(site, servers, "poison", workers=1) as fleet:
             await fleet.gateway.consent(["u"])
+            await produce(servers, "poison.pings", too_many_rows(), partition=0)
             for shard in range(4):
                 for poison in (b"\x07 not a frame", OF_VERSION_9, short_of_a_column()):
                     await produce(servers, "poison.pings", poison, partition=shard)
@@ -65,11 +75,12 @@ async def test_what_cannot_be_folded_is_put_aside_and_harms_no_other(servers: Se
             await produce(servers, "poison.pings.raw", json.dumps(raw).encode(), key=b"d")
             await until(lambda: sink.keys, "the good ping's message is delivered", 30)
             worker = fleet.members["worker-1"]
-            await until(lambda: len(worker.lines("a record was put aside")) == 12, "all are put aside")
-            assert await worker.value("nearcast_frames_total", result="dead") == 12
+            await until(lambda: len(worker.lines("a record was put aside")) == 13, "all are put aside")
+            assert await worker.value("nearcast_frames_total", result="dead") == 13
             found = [headers(record) for record in await fleet.records("pings.dead")]
             reasons = sorted(h["reason"] for h in found if h["topic"] == "poison.pings")
-            assert len(reasons) == 12
+            assert len(reasons) == 13
+            assert sum("holds 200001 rows, at most 200000 are folded" in reason for reason in reasons) == 1
             assert sum("column `lat` has 0 bytes for 1 rows" in reason for reason in reasons) == 4
             assert sum("version 9, this program reads 1" in reason for reason in reasons) == 4
             assert len([h for h in found if h["topic"] == "poison.pings.raw"]) == 2
