@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from engine.site import read_site
 from engine.snapshot import restore, site_version
 from engine.step import Engine
 from engine.wire import decode_frame
 from geo.mistake import MistakesError
 from nearcast.ahead import ahead
+from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class Recovered:
 
 def compiled(files: dict[str, bytes], previous: Site | None = None) -> Site:
     """The site of these files. Raises `MistakesError` with all mistakes when it has any."""
-    site, mistakes = read_site(files, previous=previous)
+    site, mistakes = read_next(files, previous)
     if site is None:
         raise MistakesError(mistakes)
     return site

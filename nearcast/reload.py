@@ -13,9 +13,9 @@ import structlog
 
 from connectors.intake import Unavailable
 from engine.ports import StoreError
-from engine.site import read_site
 from nearcast.fault import InputFaultError
 from nearcast.folder import read_folder
+from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,7 +95,7 @@ class Reloader:
             except InputFaultError as error:
                 return self._refused(str(error))
             known = self._live.site
-            site, mistakes = await asyncio.to_thread(read_site, files, previous=known)
+            site, mistakes = await asyncio.to_thread(read_next, files, known)
             if site is None:
                 return self.mistaken(mistakes)
             if unfit := self._unfit(site):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from engine.ports import StoreError
-from engine.site import read_site
 from geo.mistake import MistakesError
+from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -58,7 +58,7 @@ class SiteKeeper:
 
         Raises `MistakesError` when they are bad and no version is wanted yet, and `StoreError`.
         """
-        site, mistakes = await asyncio.to_thread(read_site, files)
+        site, mistakes = await asyncio.to_thread(read_next, files, None)
         wanted = await self._sites.wanted()
         if site is None and not wanted.seq:
             raise MistakesError(mistakes)
@@ -109,7 +109,7 @@ class SiteKeeper:
                         f"the files of version `{version}` of the site are gone from redis, start a worker on a folder"
                         " that holds them"
                     )
-                site, mistakes = await asyncio.to_thread(read_site, files, previous=self._newest())
+                site, mistakes = await asyncio.to_thread(read_next, files, self._newest())
                 if site is None:
                     raise MistakesError(mistakes)
                 found = self._compiled[version] = site
