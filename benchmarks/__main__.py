@@ -31,6 +31,8 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "presence": presence.bench,
     "decode": decode.bench,
     "decide": decide.bench,
+    "occasion-100": partial(decide.occasions, rules=100),
+    "occasion-10000": partial(decide.occasions, rules=10_000),
     "fold": fold.bench,
     "fold-instant": partial(fold.bench, name="fold-instant", instant=True),
     "journal": journal.bench,
@@ -40,7 +42,7 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
     "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
 }
-LONG = ("run-10000-100", "run-10000-1", "run-50000-1000")
+LONG = ("occasion-10000", "run-10000-100", "run-10000-1", "run-50000-1000")
 """Not in the quick form."""
 CURVE = "curve-"
 """What stands before a curve's name on the command line."""

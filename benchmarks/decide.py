@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 HOUR_MS = 3_600_000
+CANDIDATES = 5
 RULE = """
 id: timesale
 state: live
@@ -46,7 +47,10 @@ def bench(size: Size, keep: ExitStack) -> Bench:
     """Each of many people enters a place once, at some hour of a week."""
     site = site_of(stars(1).geojson(), "", RULE)
     (rule,), (place,) = site.rules.rules, site.places.values()
-    asked = [_drawn(random.Random(n), n, place) for n in range(size.devices)]
+    asked = [
+        _drawn(random.Random(n), n, place, "timesale", T0 + random.Random(n).randrange(7 * 24) * HOUR_MS)
+        for n in range(size.devices)
+    ]
 
     def ours() -> list[Decision]:
         return [
@@ -58,7 +62,7 @@ def bench(size: Size, keep: ExitStack) -> Bench:
         "decide", "decide a rule with all parts", "decisions",
         f"seeds 0 to {size.devices:,}; a rule with window, audience of three clauses, cooldown, cap, quiet hours; "
         "people of three tiers, with purchases and earlier sends",
-        side("nearcast", len(asked), ours, lambda got: [(d.reason.value, *(m.body for m in d.messages)) for d in got]),
+        side("nearcast", len(asked), ours, lambda got: list(map(_said, got))),
         (
             side(
                 "limit: ifs by hand", len(asked), lambda: [by_hand(occasion, user) for occasion, user in asked], list,
@@ -68,19 +72,62 @@ def bench(size: Size, keep: ExitStack) -> Bench:
     )  # fmt: skip
 
 
-def _drawn(rng: random.Random, n: int, place: Any) -> tuple[Occasion, User]:
-    now_ms = T0 + rng.randrange(7 * 24) * HOUR_MS
+def occasions(size: Size, keep: ExitStack, *, rules: int) -> Bench:
+    """Each of many people enters a place that five rules stand on, of so many; an afternoon goes by."""
+    groups = rules // CANDIDATES
+    texts = [
+        RULE.replace("id: timesale", f"id: timesale-{n}-{k}").replace("tag: watched", f"tag: t{n}")
+        for n in range(groups) for k in range(CANDIDATES)
+    ]  # fmt: skip
+    fences = stars(groups).geojson()
+    for n in range(groups):
+        fences = fences.replace(b'"tags": ["watched"]', b'"tags": []').replace(b'"tags": []', b'"tags": ["t%d"]' % n, 1)
+    site = site_of(fences, "", "---".join(texts))
+    places = sorted(site.places.values(), key=lambda place: int(place.id[1:]))
+    asked = [
+        (_drawn(random.Random(n), n, places[n % groups], f"timesale-{n % groups}-0", T0 + 250 * n), n % groups)
+        for n in range(size.devices // CANDIDATES)
+    ]
+
+    def ours() -> list[Decision]:
+        return [
+            decide(rule, trigger, occasion, user, occasion.time_ms, site.rules, site.places)
+            for (occasion, user), _ in asked
+            for rule, trigger in site.rules.for_transition(occasion.place or places[0], occasion.kind)
+        ]
+
+    return Bench(
+        f"occasion-{rules}", f"an occasion of five rules, of {rules:,}", "occasions",
+        f"seeds 0 to {len(asked):,}; {rules:,} rules as above, five on each place; one occasion each quarter second",
+        side("nearcast", len(asked), ours, lambda got: list(map(_said, got))),
+        (
+            side(
+                "limit: ifs by hand", len(asked),
+                lambda: [
+                    by_hand(occasion, user, f"timesale-{at}-{k}") for (occasion, user), at in asked
+                    for k in range(CANDIDATES)
+                ], list, "five such functions",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _said(decision: Decision) -> tuple[str, ...]:
+    return (decision.reason.value, *(message.body for message in decision.messages))
+
+
+def _drawn(rng: random.Random, n: int, place: Any, rule: str, now_ms: int) -> tuple[Occasion, User]:
     events = [(now_ms - rng.randrange(1, 14 * 24) * HOUR_MS, "purchase")] if rng.random() < 0.3 else []
     sends = sorted(now_ms - rng.randrange(1, 10 * 24) * HOUR_MS for _ in range(rng.randrange(4)))
     user = User(
         f"u{n}", known=True, attributes={"tier": rng.choice(["gold", "silver", "bronze"])},
         consent={"marketing": rng.random() < 0.9}, events=events,
-        sends=[Send(f"k{t}", "timesale", ("promotional",), place.id, t) for t in sends],
+        sends=[Send(f"k{t}", rule, ("promotional",), place.id, t) for t in sends],
     )  # fmt: skip
     return Occasion(Kind.ENTERED, f"o{n}", now_ms, user.id, user.id, place, "fix", accuracy_m=8.0), user
 
 
-def by_hand(occasion: Occasion, user: User) -> tuple[str, ...]:
+def by_hand(occasion: Occasion, user: User, rule: str = "timesale") -> tuple[str, ...]:
     """The reason, and the text when it is sent."""
     now_ms = occasion.time_ms
     local = datetime.fromtimestamp(now_ms / 1000, TOKYO)
@@ -92,7 +139,7 @@ def by_hand(occasion: Occasion, user: User) -> tuple[str, ...]:
         return ("audience",)
     if not user.consent.get("marketing"):
         return ("consent",)
-    if any(send.rule == "timesale" and send.time_ms > now_ms - 6 * HOUR_MS for send in user.sends):
+    if any(send.rule == rule and send.time_ms > now_ms - 6 * HOUR_MS for send in user.sends):
         return ("cooldown",)
     if sum("promotional" in s.tags and s.time_ms > now_ms - 7 * 24 * HOUR_MS for s in user.sends) >= 2:
         return ("cap",)

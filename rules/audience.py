@@ -24,7 +24,8 @@ Truth = bool | None
 class View:
     """What clauses look at. `values` gathers what they saw.
 
-    With `given`, every consent counts as given; with `consents_only`, whatever is not a consent cannot be told.
+    With `given`, every consent counts as given, and `lacking` tells whether one was asked for that is not; with
+    `consents_only`, whatever is not a consent cannot be told.
     """
 
     user: User
@@ -32,6 +33,7 @@ class View:
     place: Place | None
     places: Mapping[str, Place]
     given: bool = False
+    lacking: bool = False
     consents_only: bool = False
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -126,7 +128,10 @@ class Consent(Leaf):
     def judge(self, view: View) -> Truth:
         found = view.user.consent.get(self.purpose)
         view.values[f"consent.{self.purpose}"] = found
-        return view.given or found is True
+        if found is True:
+            return True
+        view.lacking = True
+        return view.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,10 @@ class Attribute(Leaf):
     least: float | None = None
     most: float | None = None
     exists: bool | None = None
+    _texts: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", frozenset(value for value in self.values or () if isinstance(value, str)))
 
     def judge(self, view: View) -> Truth:
         if view.consents_only:
@@ -167,8 +176,11 @@ class Attribute(Leaf):
     def _asks_nothing(self) -> bool:
         return self.values is None and self.least is None and self.most is None
 
+    def _is_one_of(self, values: tuple[Any, ...], found: Any) -> bool:
+        return found in self._texts if isinstance(found, str) else any(same(found, value) for value in values)
+
     def _holds(self, found: Any) -> Truth:
-        if self.values is not None and not any(same(found, value) for value in self.values):
+        if self.values is not None and not self._is_one_of(self.values, found):
             return False
         if self.least is None and self.most is None:
             return True
@@ -266,7 +278,7 @@ def judge(audience: Clause, view: View) -> Verdict:
     if supposed is False:
         return Verdict(Reason.AUDIENCE, audience.blame(view, False))
     view.given = False
-    found = audience.judge(view)
+    found = audience.judge(view) if view.lacking else supposed
     if found is True:
         return _MEANT
     return Verdict(Reason.UNKNOWN if found is None else Reason.CONSENT, audience.blame(view, found))

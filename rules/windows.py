@@ -53,10 +53,11 @@ class Schedule:
     dates: frozenset[int] = frozenset()
     _memo: dict[ZoneInfo, tuple[int, int, bool]] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
-    def always(self) -> bool:
-        """True if no instant is ever outside."""
-        return not (self.holidays or self.dates) and Window() in self.windows
+    always: bool = field(init=False, compare=False, repr=False)
+    """True if no instant is ever outside."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "always", not (self.holidays or self.dates) and Window() in self.windows)
 
     def is_open(self, time_ms: int, tz: ZoneInfo) -> bool:
         """True if an instant lies in a window.
