@@ -82,7 +82,7 @@ def occasions(size: Size, keep: ExitStack, *, rules: int) -> Bench:
     fences = stars(groups).geojson()
     for n in range(groups):
         fences = fences.replace(b'"tags": ["watched"]', b'"tags": []').replace(b'"tags": []', b'"tags": ["t%d"]' % n, 1)
-    site = site_of(fences, "", "---".join(texts))
+    site = site_of(fences, "", *texts)
     places = sorted(site.places.values(), key=lambda place: int(place.id[1:]))
     asked = [
         (_drawn(random.Random(n), n, places[n % groups], f"timesale-{n % groups}-0", T0 + 250 * n), n % groups)
