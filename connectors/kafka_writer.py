@@ -26,6 +26,8 @@ STALLED_S: Final = 2.0
 #: What one request to the broker may take, all tries together.
 _REQUEST_MS: Final = 40_000
 _OVERHEAD_BYTES: Final = 256
+#: While no broker answers it is asked again after this.
+ASK_AGAIN_S: Final = 0.1
 
 
 class WriteError(StoreError):
@@ -59,6 +61,7 @@ class KafkaWriter:
             max_request_size=RECORD_BYTES_MAX + (64 << 10),
             request_timeout_ms=_REQUEST_MS,
         )
+        _paced(self._producer.client)
         self._clock = clock
         self._bytes_max = bytes_max
         self._bytes = 0
@@ -121,3 +124,19 @@ class KafkaWriter:
             self._bytes -= size
             del self._under_way[number]
         return Written(told.partition, told.offset, told.timestamp)
+
+
+def _paced(client: Any) -> None:
+    """Have who leads a partition asked again after a pause only.
+
+    The producer asks as soon as it was not told, thousands of times a second while no broker listens.
+    """
+    update = client.force_metadata_update
+
+    async def then_pause(asked: asyncio.Future[bool]) -> bool:
+        told = await asked
+        if not told:
+            await asyncio.sleep(ASK_AGAIN_S)
+        return told
+
+    client.force_metadata_update = lambda: asyncio.ensure_future(then_pause(update()))

@@ -1,0 +1,50 @@
+"""What writes to Kafka while no broker listens: it waits, asks in good measure, and writes when there is one again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from connectors.clock import MachineClock
+from connectors.kafka_writer import ASK_AGAIN_S, KafkaWriter
+from tests.cluster.servers import Kafka, need_servers
+from tests.live.process import live, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTITIONS = 8
+
+
+@live(240)
+async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    need_servers()
+    kafka, loop = Kafka(tmp_path), asyncio.get_running_loop()
+    await asyncio.to_thread(kafka.start)
+    writer = KafkaWriter([kafka.brokers], client="test", clock=MachineClock())
+    try:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
+        await admin.start()
+        await admin.create_topics([NewTopic("t", PARTITIONS, 1)])
+        await admin.close()
+        await writer.start()
+        caplog.set_level(logging.ERROR, "aiokafka")
+        since_s, stopping = loop.time(), asyncio.create_task(asyncio.to_thread(kafka.stop))
+        writing = []
+        while not stopping.done():  # before it ends it says that nobody leads any more
+            writing += [asyncio.create_task(writer.write("t", b"value", partition=p)) for p in range(PARTITIONS)]
+            await asyncio.sleep(0.02)
+        await until(lambda: writer.is_stalled, "it is seen that nothing is acknowledged", 60)
+        asked = sum("Unable to update metadata" in record.message for record in caplog.records)
+        assert 0 < asked <= 2 + (loop.time() - since_s) / ASK_AGAIN_S
+        await asyncio.to_thread(kafka.start)
+        assert {(await one).partition for one in writing} == set(range(PARTITIONS))
+    finally:
+        await writer.stop()
+        kafka.kill()
