@@ -2,6 +2,7 @@
 
 Owns the producer, and how much may be under way. Must not know what is in the records. A record is repeated by the
 producer until the broker acknowledges it, however long that takes: what is given up on the way may still be written.
+A producer that the broker will take nothing from any more is replaced by a new one.
 """
 
 from __future__ import annotations
@@ -10,8 +11,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 from connectors.kafka_topics import RECORD_BYTES_MAX
 from engine.ports import StoreError
@@ -21,6 +31,8 @@ if TYPE_CHECKING:
 
     from connectors.clock import Clock
 
+log = structlog.get_logger("nearcast.kafka")
+
 #: A broker that has not acknowledged for so long is away.
 STALLED_S: Final = 2.0
 #: What one request to the broker may take, all tries together.
@@ -28,6 +40,11 @@ _REQUEST_MS: Final = 40_000
 _OVERHEAD_BYTES: Final = 256
 #: While no broker answers it is asked again after this.
 ASK_AGAIN_S: Final = 0.1
+#: After these the broker refuses all that the producer numbers from there on. A batch that expires when it was sent
+#: once, and a broker that lost its newest records, leave such a gap.
+_BEYOND_REPAIR: Final = (
+    InvalidProducerEpoch, InvalidProducerIdMapping, OutOfOrderSequenceNumber, ProducerFenced, UnknownProducerId
+)  # fmt: skip
 
 
 class WriteError(StoreError):
@@ -51,9 +68,19 @@ class KafkaWriter:
     """A producer. Lives on one event loop; `start` it there. `bytes_max` may be under way at a time."""
 
     def __init__(self, brokers: Sequence[str], *, client: str, clock: Clock, bytes_max: int = 256 << 20) -> None:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=list(brokers),
-            client_id=client,
+        self._brokers, self._client = list(brokers), client
+        self._producer = self._made()
+        self._renewing: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._under_way: dict[int, float] = {}
+        self._number = 0
+
+    def _made(self) -> Any:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._brokers,
+            client_id=self._client,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -61,12 +88,8 @@ class KafkaWriter:
             max_request_size=RECORD_BYTES_MAX + (64 << 10),
             request_timeout_ms=_REQUEST_MS,
         )
-        _paced(self._producer.client)
-        self._clock = clock
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._under_way: dict[int, float] = {}
-        self._number = 0
+        _paced(producer.client)
+        return producer
 
     async def start(self) -> None:
         """Connect. Raises `WriteError`."""
@@ -78,6 +101,9 @@ class KafkaWriter:
 
     async def stop(self, within_s: float = 3.0) -> None:
         """Write what is under way, for so long, and end."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         try:
             await asyncio.wait_for(self._producer.stop(), within_s)
         except TimeoutError:
@@ -91,6 +117,8 @@ class KafkaWriter:
     @property
     def is_stalled(self) -> bool:
         """True while the broker acknowledges nothing."""
+        if self._is_renewing:
+            return True
         if not self._under_way:
             return False
         return self._clock.monotonic_s() - next(iter(self._under_way.values())) > STALLED_S
@@ -113,17 +141,45 @@ class KafkaWriter:
         self._number += 1
         self._bytes += size
         self._under_way[number] = self._clock.monotonic_s()
+        producer = self._producer
         try:
-            sent = await self._producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+            sent = await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
             told: Any = await asyncio.shield(sent)
         except MessageSizeTooLargeError as error:
             raise WriteError(f"a record of {len(value)} bytes is too large for `{topic}`", too_large=True) from error
         except KafkaError as error:
+            if isinstance(error, _BEYOND_REPAIR) or type(error) is KafkaError:  # the latter: its task has ended
+                self._renew(producer, error)
             raise WriteError(f"the broker did not take a record: {error!r}") from error
         finally:
             self._bytes -= size
             del self._under_way[number]
         return Written(told.partition, told.offset, told.timestamp)
+
+    @property
+    def _is_renewing(self) -> bool:
+        return self._renewing is not None and not self._renewing.done()
+
+    def _renew(self, broken: Any, error: KafkaError) -> None:
+        """Have a new producer in place of a broken one; until then nothing is taken."""
+        if broken is self._producer and not self._is_renewing:
+            log.warning("a new producer begins, the broker refuses the old one", client=self._client, why=repr(error))
+            self._renewing = asyncio.create_task(self._renewed(broken))
+
+    async def _renewed(self, broken: Any) -> None:
+        try:
+            await asyncio.wait_for(broken.stop(), _REQUEST_MS / 1000)  # what other partitions take of it is written
+        except (TimeoutError, KafkaError) as error:
+            log.warning("the old producer did not end as it should", client=self._client, why=repr(error))
+        while True:
+            producer = self._made()
+            try:
+                await producer.start()
+                break
+            except KafkaError:
+                await producer.stop()
+                await asyncio.sleep(ASK_AGAIN_S)
+        self._producer = producer
 
 
 def _paced(client: Any) -> None:

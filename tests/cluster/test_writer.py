@@ -7,10 +7,11 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from connectors.clock import MachineClock
-from connectors.kafka_writer import ASK_AGAIN_S, KafkaWriter
+from connectors.kafka_writer import ASK_AGAIN_S, KafkaWriter, WriteError
 from tests.cluster.servers import Kafka, need_servers
 from tests.live.process import live, until
 
@@ -45,6 +46,32 @@ async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
         assert 0 < asked <= 2 + (loop.time() - since_s) / ASK_AGAIN_S
         await asyncio.to_thread(kafka.start)
         assert {(await one).partition for one in writing} == set(range(PARTITIONS))
+    finally:
+        await writer.stop()
+        kafka.kill()
+
+
+@live(120)
+async def test_a_producer_whose_numbers_have_a_gap_is_replaced(tmp_path: Path) -> None:
+    need_servers()
+    kafka = Kafka(tmp_path)
+    await asyncio.to_thread(kafka.start)
+    writer = KafkaWriter([kafka.brokers], client="test", clock=MachineClock())
+    try:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
+        await admin.start()
+        await admin.create_topics([NewTopic("t", PARTITIONS, 1)])
+        await admin.close()
+        await writer.start()
+        assert (await writer.write("t", b"before", partition=3)).offset == 0
+        # as a batch that had its numbers and was given up, or a broker that lost its newest records, leaves it
+        writer._producer._txn_manager.increment_sequence_number(TopicPartition("t", 3), 5)
+        with pytest.raises(WriteError, match="OutOfOrderSequenceNumber"):
+            await writer.write("t", b"in the gap", partition=3)
+        assert writer.is_stalled
+        await until(lambda: not writer.is_stalled, "a new producer is there", 60)
+        assert (await writer.write("t", b"after", partition=3)).offset == 1
+        assert (await writer.write("t", b"elsewhere", partition=4)).offset == 0
     finally:
         await writer.stop()
         kafka.kill()
