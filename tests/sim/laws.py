@@ -281,6 +281,8 @@ class Laws:
                 person.held.remove(held)
 
     def _resent(self, item: Resent, now_ms: int) -> None:
+        if item.rule not in self.book.rules:
+            return  # its rule was stopped between the wish and this step
         person = self.person(item.user)
         held = next((h for h in person.held if h.key == item.decision), None)
         if held is None:
