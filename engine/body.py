@@ -9,6 +9,7 @@ good JSON is taken apart all the same, and what holds such a thing is refused al
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from math import nan
 from typing import TYPE_CHECKING, Final
@@ -107,7 +108,7 @@ def _unbroken(value: object) -> object:
 
 def _integer(digits: str) -> int | float:
     # Python refuses to read integers of thousands of digits; as a float they are infinite, which is what is judged.
-    return int(digits) if len(digits) <= 400 else float(digits)
+    return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else float(digits)
 
 
 def _line_value(line: bytes) -> object:
