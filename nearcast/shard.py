@@ -22,6 +22,7 @@ from engine.outward import to_json, transition_line
 from engine.ports import StoreError
 from engine.shard import pack_devices, pack_meta, read_meta, unpack_devices
 from engine.step import Engine
+from engine.told import Telling
 from engine.wire import Edited, FrameError, Located, decode_frame
 from engine.wire_check import fault_of
 from nearcast.shard_people import ShardPeople
@@ -235,7 +236,7 @@ class Shard:
             for record, frame in group:
                 inputs, seq = await self._prepared(engine, frame.inputs, seq)
                 sensed = engine.sensed(inputs, max(engine.now_ms, record.time_ms))
-                touched.update(_devices(inputs, sensed))
+                touched.update(touched_by(inputs, sensed))
                 folded.append((record.offset, frame.now_ms, sensed))
         outcome, _ = await self._people.judge(folded, site)
         await self._write_out(outcome)
@@ -334,13 +335,13 @@ class Shard:
         await self._store(self._engine, record.offset, set(), self.seq, ())
 
 
-def _devices(inputs: Sequence[Input], sensed: Sensed) -> set[str]:
+def touched_by(inputs: Sequence[Input], sensed: Sensed) -> set[str]:
     """The devices that a step touched: those that were located, and those that timers told something of."""
     names: set[str] = set()
     for item in inputs:
         if isinstance(item, Located):
             names.update(item.strings[number] for number in set(item.column("device").tolist()))
     for happening in sensed.happenings:
-        for told in getattr(happening, "items", ()):
-            names.add(told.device)
+        if isinstance(happening, Telling):
+            names.update(happening.devices)
     return names
