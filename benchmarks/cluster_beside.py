@@ -31,7 +31,7 @@ from benchmarks.cluster_lab import (
 from engine.warm import warm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FENCES = 2_000
 FRAME = 50
@@ -87,9 +87,9 @@ def takeover_s(bench: Bench, devices: int) -> tuple[float, float]:
     waited(lambda: first.folded() >= len(records), "all is folded", 0.1)
     more = iter((p, frame_of(body)) for p, body in steady.bodies(FRAME))
 
-    def served_after(act: object, role: Role) -> float:
+    def served_after(act: Callable[[], None], role: Role) -> float:
         began = time.perf_counter()
-        act()  # type: ignore[operator]
+        act()
         write_records(bench.kafka.brokers, pings_of(name), [next(more)])
         waited(lambda: tells(role) and role.folded() > 0, "the shard is served again", 0.02)
         return time.perf_counter() - began

@@ -20,9 +20,10 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client.parser import text_string_to_metric_families
-from shapely.geometry import mapping
 
 from benchmarks.city import city
+from benchmarks.server import write_site
+from benchmarks.site import EACH_TIME
 from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names
 from engine.ping import decode_pings
@@ -37,14 +38,6 @@ if TYPE_CHECKING:
 
 NEARCAST = [sys.executable, "-c", "from nearcast.cli import main; main()"]
 START_S = 120.0
-RULE = """
-id: bench
-state: live
-trigger: {event: entered, place: {tag: watched}}
-audience: {all: [{consent: marketing}]}
-limits: {cooldown: none}
-actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
-"""
 
 
 @dataclass
@@ -80,19 +73,11 @@ class Bench:
         """A new site with topics of its own; its folder and its cluster's name. A rule stands on one fence in 100."""
         self._sites += 1
         name, folder = f"bench{self._sites}", self.folder / f"site{self._sites}"
-        (folder / "fences").mkdir(parents=True)
-        (folder / "rules").mkdir()
-        features = [
-            {"type": "Feature", "id": f"f{n}", "geometry": mapping(p),
-             "properties": {"timezone": "Asia/Tokyo", "tags": [] if n % 100 else ["watched"]}}
-            for n, p in enumerate(city(fences).polygons)
-        ]  # fmt: skip
-        (folder / "fences/city.geojson").write_bytes(orjson.dumps({"type": "FeatureCollection", "features": features}))
-        (folder / "rules/bench.yaml").write_text(RULE)
-        (folder / "nearcast.yaml").write_text(
+        settings = (
             f'cluster: {{name: {name}, brokers: ["{self.kafka.brokers}"], redis: "{self.redis.url}",'
             f" partitions: {partitions}, replicas: 1}}\n"
         )
+        write_site(folder, city(fences).geojson(), settings, EACH_TIME)
         subprocess.run([*NEARCAST, "worker", str(folder), "--create-topics"], check=True, capture_output=True)
         return folder, name
 

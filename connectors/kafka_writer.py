@@ -169,17 +169,18 @@ class KafkaWriter:
     async def _renewed(self, broken: Any) -> None:
         try:
             await asyncio.wait_for(broken.stop(), _REQUEST_MS / 1000)  # what other partitions take of it is written
-        except (TimeoutError, KafkaError) as error:
+        except (TimeoutError, KafkaError, OSError) as error:
             log.warning("the old producer did not end as it should", client=self._client, why=repr(error))
-        while True:
+        while self._producer is broken:
             producer = self._made()
             try:
                 await producer.start()
-                break
+                self._producer = producer
             except KafkaError:
-                await producer.stop()
                 await asyncio.sleep(ASK_AGAIN_S)
-        self._producer = producer
+            finally:
+                if self._producer is not producer:  # nobody answered, or the writer ended meanwhile
+                    await producer.stop()
 
 
 def _paced(client: Any) -> None:

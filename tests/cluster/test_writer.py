@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,17 +17,17 @@ from tests.cluster.servers import Kafka, need_servers
 from tests.live.process import live, until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 PARTITIONS = 8
 
 
-@live(240)
-async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@asynccontextmanager
+async def written_to(folder: Path) -> AsyncIterator[tuple[Kafka, KafkaWriter]]:
+    """A broker with a topic `t`, and a writer that has begun; both end after."""
     need_servers()
-    kafka, loop = Kafka(tmp_path), asyncio.get_running_loop()
+    kafka = Kafka(folder)
     await asyncio.to_thread(kafka.start)
     writer = KafkaWriter([kafka.brokers], client="test", clock=MachineClock())
     try:
@@ -35,6 +36,18 @@ async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
         await admin.create_topics([NewTopic("t", PARTITIONS, 1)])
         await admin.close()
         await writer.start()
+        yield kafka, writer
+    finally:
+        await writer.stop()
+        kafka.kill()
+
+
+@live(240)
+async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with written_to(tmp_path) as (kafka, writer):
+        loop = asyncio.get_running_loop()
         caplog.set_level(logging.ERROR, "aiokafka")
         since_s, stopping = loop.time(), asyncio.create_task(asyncio.to_thread(kafka.stop))
         writing = []
@@ -46,23 +59,11 @@ async def test_a_broker_that_is_away_is_asked_for_in_good_measure(
         assert 0 < asked <= 2 + (loop.time() - since_s) / ASK_AGAIN_S
         await asyncio.to_thread(kafka.start)
         assert {(await one).partition for one in writing} == set(range(PARTITIONS))
-    finally:
-        await writer.stop()
-        kafka.kill()
 
 
 @live(120)
 async def test_a_producer_whose_numbers_have_a_gap_is_replaced(tmp_path: Path) -> None:
-    need_servers()
-    kafka = Kafka(tmp_path)
-    await asyncio.to_thread(kafka.start)
-    writer = KafkaWriter([kafka.brokers], client="test", clock=MachineClock())
-    try:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
-        await admin.start()
-        await admin.create_topics([NewTopic("t", PARTITIONS, 1)])
-        await admin.close()
-        await writer.start()
+    async with written_to(tmp_path) as (_, writer):
         assert (await writer.write("t", b"before", partition=3)).offset == 0
         # as a batch that had its numbers and was given up, or a broker that lost its newest records, leaves it
         writer._producer._txn_manager.increment_sequence_number(TopicPartition("t", 3), 5)
@@ -72,6 +73,3 @@ async def test_a_producer_whose_numbers_have_a_gap_is_replaced(tmp_path: Path) -
         await until(lambda: not writer.is_stalled, "a new producer is there", 60)
         assert (await writer.write("t", b"after", partition=3)).offset == 1
         assert (await writer.write("t", b"elsewhere", partition=4)).offset == 0
-    finally:
-        await writer.stop()
-        kafka.kill()
