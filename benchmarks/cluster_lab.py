@@ -69,13 +69,16 @@ class Bench:
     roles: list[Role] = field(default_factory=list)
     _sites: int = 0
 
-    def site(self, partitions: int, fences: int) -> tuple[Path, str]:
-        """A new site with topics of its own; its folder and its cluster's name. A rule stands on one fence in 100."""
+    def site(self, partitions: int, fences: int, more: str = "") -> tuple[Path, str]:
+        """A new site with topics of its own; its folder and its cluster's name. A rule stands on one fence in 100.
+
+        `more` are further settings.
+        """
         self._sites += 1
         name, folder = f"bench{self._sites}", self.folder / f"site{self._sites}"
         settings = (
             f'cluster: {{name: {name}, brokers: ["{self.kafka.brokers}"], redis: "{self.redis.url}",'
-            f" partitions: {partitions}, replicas: 1}}\n"
+            f" partitions: {partitions}, replicas: 1}}\n{more}"
         )
         write_site(folder, city(fences).geojson(), settings, EACH_TIME)
         subprocess.run([*NEARCAST, "worker", str(folder), "--create-topics"], check=True, capture_output=True)

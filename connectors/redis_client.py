@@ -1,7 +1,8 @@
 """Redis, asked in pipelines: the one way in which the scaled-out form talks to it.
 
-Owns the connections, scripts by their hash, and what counts as "away". Calls are sent once: whoever repeats them must
-be sure that a repeat is known as such. Must not know what is kept. Works with one Redis and with Redis Cluster.
+Owns scripts by their hash, and what counts as "away". Calls are sent once: whoever repeats them must be sure that a
+repeat is known as such. Must not know what is kept. Works with one Redis, whose pipelines go over a line of their own,
+and with Redis Cluster.
 """
 
 from __future__ import annotations
@@ -10,25 +11,23 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from hiredis import ReplyError
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from connectors.redis_line import ANSWER_S, CONNECT_S, Call, RedisLine
 from engine.ports import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-#: A Redis that does not answer for so long is away.
-ANSWER_S: Final = 5.0
-CONNECT_S: Final = 2.0
-CONNECTIONS_MAX: Final = 64
+#: Of what is not asked in pipelines, at a time.
+CONNECTIONS_MAX: Final = 8
 #: So many fields of a hash are asked for at a time: larger answers keep other clients waiting.
 SCAN_COUNT: Final = 2_000
-
-Call = tuple[Any, ...]
 
 
 class AwayError(StoreError):
@@ -55,6 +54,7 @@ class RedisClient:
 
     def __init__(self, url: str) -> None:
         self._redis: Any = _connect(url)
+        self._line = None if _is_cluster(url) else RedisLine(url)
         self._scripts: dict[str, Script] = {}
 
     def knows(self, *scripts: Script) -> None:
@@ -70,7 +70,7 @@ class RedisClient:
         if not calls:
             return []
         answers = await self._send(calls)
-        lacking = [i for i, found in enumerate(answers) if isinstance(found, NoScriptError)]
+        lacking = [i for i, found in enumerate(answers) if _lacks_script(found)]
         if lacking:
             for sha in {calls[i][1] for i in lacking}:
                 await self._guard(self._redis.script_load(self._scripts[sha].text))
@@ -111,6 +111,8 @@ class RedisClient:
 
     async def close(self) -> None:
         """Let the connections go."""
+        if self._line is not None:
+            self._line.close()
         await self._redis.aclose()
 
     @property
@@ -118,7 +120,9 @@ class RedisClient:
         return {"target_nodes": RedisCluster.RANDOM} if isinstance(self._redis, RedisCluster) else {}
 
     async def _send(self, calls: Sequence[Call]) -> list[Any]:
-        pipe = self._redis.pipeline(transaction=False) if isinstance(self._redis, Redis) else self._redis.pipeline()
+        if self._line is not None:
+            return cast("list[Any]", await self._guard(self._line.ask(calls)))
+        pipe = self._redis.pipeline()
         for words in calls:
             pipe.execute_command(*words)
         return cast("list[Any]", await self._guard(pipe.execute(raise_on_error=False)))
@@ -132,6 +136,14 @@ class RedisClient:
             raise AwayError(f"redis does not answer: {type(error).__name__}: {error}") from error
 
 
+def _is_cluster(url: str) -> bool:
+    return "+cluster:" in url
+
+
+def _lacks_script(found: Any) -> bool:
+    return isinstance(found, NoScriptError) or (isinstance(found, ReplyError) and str(found).startswith("NOSCRIPT"))
+
+
 def _text(found: Any) -> str:
     return found.decode() if isinstance(found, bytes) else str(found)
 
@@ -139,7 +151,7 @@ def _text(found: Any) -> str:
 def _connect(url: str) -> Any:
     once = Retry(NoBackoff(), 0)
     within = {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S}
-    if "+cluster:" in url:
+    if _is_cluster(url):
         return RedisCluster.from_url(url.replace("+cluster:", ":", 1), **within)
     kind = {"connection_class": SSLConnection} if url.startswith("rediss:") else {}
     pool = BlockingConnectionPool.from_url(

@@ -18,7 +18,8 @@ from engine.ports import Delivery, DeliveryState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connectors.redis_client import Call, RedisClient
+    from connectors.redis_client import RedisClient
+    from connectors.redis_line import Call
 
 #: So many keys of one outcome are listed at most.
 LISTED_MAX: Final = 100_000

@@ -13,7 +13,8 @@ from rules.facts import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connectors.redis_client import Call, RedisClient
+    from connectors.redis_client import RedisClient
+    from connectors.redis_line import Call
     from engine.told import Transition
 
 
