@@ -37,6 +37,7 @@ class KeptDelivery(msgspec.Struct, frozen=True):
         return self.delivery.state is not DeliveryState.PENDING
 
 
+_STATES: Final = frozenset(DeliveryState)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(KeptDelivery).decode
 
@@ -55,8 +56,8 @@ class RedisDeliveries:
         return [None if value is None else _decode(value) for value in found]
 
     async def write(self, kept: Sequence[KeptDelivery]) -> None:
-        """Note how these deliveries stand."""
-        await self._redis.pipe([call for one in kept for call in self._calls(one)])
+        """Note how these deliveries stand; of one that comes twice the later."""
+        await self._redis.pipe(self._calls(list({one.delivery.key: one for one in kept}.values())))
 
     async def listed(self, outcome: DeliveryState | None, limit: int) -> list[KeptDelivery]:
         """The newest deliveries of an outcome, or of all."""
@@ -82,20 +83,27 @@ class RedisDeliveries:
             calls.append(("ZREM", self._list(one.delivery.state), one.delivery.key))
         await self._redis.pipe(calls)
 
-    def _calls(self, kept: KeptDelivery) -> list[Call]:
-        delivery = kept.delivery
-        at_ms = delivery.created_ms if delivery.ended_ms is None else delivery.ended_ms
-        calls: list[Call] = [
-            ("SET", self._key(delivery.key), _encode(kept), "PX", self._keep_ms),
-            ("ZADD", self._list(delivery.state), at_ms, delivery.key),
-            ("ZREMRANGEBYRANK", self._list(delivery.state), 0, -LISTED_MAX - 1),
-            ("SADD", self._user(delivery.user), delivery.key),
-            ("PEXPIRE", self._user(delivery.user), self._keep_ms),
-        ]
-        others = [state for state in DeliveryState if state is not delivery.state]
-        first = delivery.state is DeliveryState.PENDING and not kept.again
-        gone = [] if first else others
-        return calls + [("ZREM", self._list(state), delivery.key) for state in gone]
+    def _calls(self, kept: Sequence[KeptDelivery]) -> list[Call]:
+        """The values, one by one; users and lists each with all that comes to them and all that leaves them."""
+        calls: list[Call] = []
+        users: dict[str, list[str]] = {}
+        come: dict[DeliveryState, list[int | str]] = {}
+        go: dict[DeliveryState, list[str]] = {}
+        for one in kept:
+            delivery, state = one.delivery, one.delivery.state
+            calls.append(("SET", self._key(delivery.key), _encode(one), "PX", self._keep_ms))
+            users.setdefault(delivery.user, []).append(delivery.key)
+            at_ms = delivery.created_ms if delivery.ended_ms is None else delivery.ended_ms
+            come.setdefault(state, []).extend((at_ms, delivery.key))
+            if one.over or one.again:  # else it stands nowhere yet
+                for other in _STATES - {state}:
+                    go.setdefault(other, []).append(delivery.key)
+        for user, keys in users.items():
+            calls += [("SADD", self._user(user), *keys), ("PEXPIRE", self._user(user), self._keep_ms)]
+        for state, pairs in come.items():
+            calls.append(("ZADD", self._list(state), *pairs))
+            calls.append(("ZREMRANGEBYRANK", self._list(state), 0, -LISTED_MAX - 1))
+        return calls + [("ZREM", self._list(state), *keys) for state, keys in go.items()]
 
     def _key(self, key: str) -> str:
         return f"{self._name}:delivery:{key}"

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from connectors.redis_deliveries import KeptDelivery
-from connectors.redis_people import Change
 from engine.decided import Decided, DecidedError, decode_decided
 from engine.low_water import LowWater
-from engine.person import pack_person, read_person, reopen, settle
+from engine.person import read_person
 from engine.ports import DeliveryState, StoreError
-from engine.wire import Ended, Resent
 from nearcast.ended_lately import EndedLately, is_forgotten
+from nearcast.settling import Settling
 from rules.decide import recheck
 
 if TYPE_CHECKING:
@@ -29,23 +29,32 @@ if TYPE_CHECKING:
     from connectors.dispatch import Dispatcher, Verdict
     from connectors.kafka_reader import Record
     from connectors.redis_deliveries import RedisDeliveries
+    from connectors.redis_people import StoredPerson
     from engine.person import Person
     from engine.ports import Delivery, Ending
     from nearcast.cluster import Cluster
 
 log = structlog.get_logger("nearcast.dispatcher")
 
-_ROUNDS_MAX: Final = 50
 _PAUSE_S: Final = 0.25
+#: So many ends are recorded in one go.
+_BATCH_MAX: Final = 500
+#: What has not ended after this is noted as pending, for people who look. Most ends come within milliseconds.
+_NOTE_S: Final = 1.0
+#: A user who was read for an attempt need not be read again when it ends within this. It must be shorter than what a
+#: store takes to go down and come up with less: what was read before must not be compared with what is there after.
+_KNOWN_S: Final = 0.25
 
 
 @dataclass(slots=True)
 class _Held:
-    """A delivery that has not ended, and the records that it came with."""
+    """A delivery that has not ended, and the records that it came with. `read` is its user as of its last attempt."""
 
     delivery: Delivery
     again: int
     places: list[tuple[int, int]] = field(default_factory=list)
+    read: StoredPerson | None = None
+    read_s: float = 0.0
 
 
 class Handover:
@@ -56,12 +65,14 @@ class Handover:
     def __init__(self, cluster: Cluster, deliveries: RedisDeliveries, gone: Callable[[int, Record, str], None]) -> None:
         self._cluster = cluster
         self._deliveries = deliveries
+        self._limits = Settling(cluster.people, cluster.clock)
         self._unreadable = gone
         self._held: dict[str, _Held] = {}
         self._left: dict[tuple[int, int], int] = {}
         self._marks: dict[int, LowWater] = {}
         self._released: set[str] = set()
         self._ended: deque[tuple[_Held, Delivery]] = deque()
+        self._unnoted: deque[tuple[float, str]] = deque()
         self._lately = EndedLately()
         self._wake = asyncio.Event()
         self._recorded = asyncio.Event()
@@ -106,14 +117,17 @@ class Handover:
                     begun[delivery.key] = one
                     if kept is None or kept.again < decided.again:
                         fresh.append(one)
-        await self._deliveries.write(forgotten + fresh)
-        await self._settle([k.delivery for k in done], [k for k in fresh if k.again])
+        at_once = [one for one in fresh if one.again or one.delivery.at_most_once]
+        await self._deliveries.write(forgotten + at_once)
+        await self._limits.settle([k.delivery for k in done], [k for k in fresh if k.again])
         for key in places.keys() - self._held.keys() - begun.keys():  # ended meanwhile
             del places[key]
         self._count(partition, [record for record, _ in found], places)
         for key, one in begun.items():
             self._held[key] = _Held(one.delivery, one.again)
             self._cluster.metrics.begun(one.delivery.channel)
+        now_s, noted = self._cluster.clock.monotonic_s(), {one.delivery.key for one in at_once}
+        self._unnoted += [(now_s, one.delivery.key) for one in fresh if one.delivery.key not in noted]
         for key, at in places.items():
             self._held[key].places += at
         self.dispatcher.add(*(one.delivery for one in begun.values()))
@@ -188,7 +202,7 @@ class Handover:
         rule = site.rules.rule(delivery.rule)
         if rule is None or not rule.acts:
             return "cancelled"
-        person = await self._person(delivery.user)
+        person = await self._person(delivery)
         if person is None or person.erased_ms >= delivery.created_ms:
             return "cancelled"
         place = site.places.get(delivery.place) if delivery.place is not None else None
@@ -200,8 +214,12 @@ class Handover:
         begun = replace(delivery, attempts=number - 1, attempt_open=True)
         await self._deliveries.write([KeptDelivery(begun, held.again if held is not None else 0)])
 
-    async def _person(self, user: str) -> Person | None:
-        stored = (await self._cluster.people.read([user]))[user]
+    async def _person(self, delivery: Delivery) -> Person | None:
+        read_s = self._cluster.clock.monotonic_s()
+        stored = (await self._cluster.people.read([delivery.user]))[delivery.user]
+        held = self._held.get(delivery.key)
+        if held is not None:
+            held.read, held.read_s = stored, read_s
         return None if stored.value is None else read_person(stored.value)
 
     # -- when it has ended -----------------------------------------------------------------------------------------
@@ -222,26 +240,59 @@ class Handover:
         self._wake.set()
 
     async def record(self) -> None:
-        """Record what has ended, again until it works; never returns."""
+        """Record what has ended, and note what has not for a while, again until it works; never returns."""
         while True:
             if not self._ended:
                 self._recorded.set()
                 self._wake.clear()
-                await self._wake.wait()
-            batch = [self._ended[i] for i in range(min(len(self._ended), 200))]
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _NOTE_S)
+            batch = [self._ended[i] for i in range(min(len(self._ended), _BATCH_MAX))]
+            pending = self._pending_for_long()
             try:
-                await self._deliveries.write([KeptDelivery(over, held.again) for held, over in batch])
-                await self._settle([over for _, over in batch], [])
+                ends = [KeptDelivery(over, held.again) for held, over in batch]
+                await asyncio.gather(  # over one connection they are one write, and one sync of the store's file
+                    self._deliveries.write(pending + ends),
+                    self._limits.settle([over for _, over in batch], [], self._known(batch)),
+                )
             except StoreError as error:
                 self._wait(True, str(error))
                 await asyncio.sleep(_PAUSE_S)
                 continue
             self._wait(False, "")
+            for _ in pending:
+                self._unnoted.popleft()
             for held, over in batch:
                 self._ended.popleft()
                 self._held.pop(over.key, None)
                 self._released.discard(over.key)
                 self._done(held)
+
+    def _pending_for_long(self) -> list[KeptDelivery]:
+        """Some of what is held and neither ended nor noted after a while: the first of those not noted."""
+        until_s, ended = self._cluster.clock.monotonic_s() - _NOTE_S, {over.key for _, over in self._ended}
+        found: list[KeptDelivery] = []
+        while len(found) < min(len(self._unnoted), _BATCH_MAX):
+            since_s, key = self._unnoted[len(found)]
+            held = self._held.get(key)
+            if held is None or key in ended:
+                del self._unnoted[len(found)]
+            elif since_s > until_s:
+                break
+            else:
+                found.append(KeptDelivery(held.delivery, held.again))
+        return found
+
+    def _known(self, batch: Sequence[tuple[_Held, Delivery]]) -> dict[str, StoredPerson]:
+        """The users that were read just now, as the newest was."""
+        after_s = self._cluster.clock.monotonic_s() - _KNOWN_S
+        found: dict[str, StoredPerson] = {}
+        for held, over in batch:
+            if held.read is not None and held.read_s > after_s:
+                known = found.setdefault(over.user, held.read)
+                if held.read.number > known.number:
+                    found[over.user] = held.read
+        return found
 
     async def look_back(self) -> None:
         """Record once more what ended lately and the store does not know, as after its last moments were lost.
@@ -259,7 +310,7 @@ class Handover:
                 return
             log.warning("redis forgot that deliveries had ended, it is told again", deliveries=len(lost))
             await self._deliveries.write(lost)
-            await self._settle([one.delivery for one in lost], [])
+            await self._limits.settle([one.delivery for one in lost], [])
 
     async def _still_kept(self, lost: Sequence[KeptDelivery]) -> list[KeptDelivery]:
         """Those of them whose user is known and was not erased since, and that did not end too long ago."""
@@ -292,35 +343,3 @@ class Handover:
             log.info("deliveries go on")
             self.dispatcher.resume()
         self.waits = waits
-
-    async def _settle(self, over: Sequence[Delivery], again: Sequence[KeptDelivery]) -> None:
-        """Settle the limits of ended deliveries, and reserve those of deliveries that are sent again."""
-        by_user: dict[str, list[Ended | Resent]] = {}
-        for d in over:
-            by_user.setdefault(d.user, []).append(Ended(d.key, d.decision, d.user, d.state.value, d.detail, d.attempts))
-        for kept in again:
-            d = kept.delivery
-            item = Resent(d.key, d.decision, d.user, d.rule, list(d.tags), d.place, d.test)
-            by_user.setdefault(d.user, []).append(item)
-        left = set(by_user)
-        for _ in range(_ROUNDS_MAX):
-            if not left:
-                return
-            changes = []
-            for user, stored in (await self._cluster.people.read(sorted(left))).items():
-                person = None if stored.value is None else read_person(stored.value)
-                if person is not None and self._apply(person, by_user[user]):
-                    changes.append(Change(user, stored.number, pack_person(person)))
-            answers = await self._cluster.people.store(changes, {})
-            left = {change.user for change, answer in zip(changes, answers, strict=True) if answer is not True}
-        raise StoreError(f"{len(left)} users are changed by others faster than their limits can be settled")
-
-    def _apply(self, person: Person, items: Sequence[Ended | Resent]) -> bool:
-        changed = False
-        for item in items:
-            if isinstance(item, Ended):
-                changed = settle(person, item) or changed
-            else:
-                reopen(person, item, self._cluster.clock.now_ms())
-                changed = True
-        return changed

@@ -133,7 +133,7 @@ def test_what_the_store_forgot_is_not_attempted_again_when_it_is_decided_again_a
         hand, attempts = handover_of(store)
         async with recording(hand):
             await hand.take_up(0, [record(0)])
-            before = {} if left == "nothing" else dict(store.kept)
+            before = {} if left == "nothing" else {"k-1": KeptDelivery(delivery("k-1"))}
             hand.ended(delivery("k-1"), ended("k-1"))
             await all_recorded(hand)
             after, store.kept = store.kept, before
@@ -166,6 +166,27 @@ def test_what_the_store_forgot_is_told_again_but_not_of_those_who_were_erased_si
             del store.kept[keys[0]]  # nothing newer is missing: older ones are not looked at
             await hand.look_back()
             assert keys[0] not in store.kept
+
+    asyncio.run(main())
+
+
+def test_what_does_not_end_soon_is_noted_as_pending_and_what_does_is_noted_once() -> None:
+    async def main() -> None:
+        store = Store()
+        hand, _ = handover_of(store)
+        async with recording(hand):
+            once = delivery("k-once", at_most_once=True)
+            await hand.take_up(0, [record(0, "k-1"), record(1, "k-2"), record_of(2, once)])
+            assert list(store.kept) == ["k-once"], "of that one the store knows before it is attempted"
+            hand._cluster.clock.at_ms += 2_000  # type: ignore[attr-defined]
+            await hand.take_up(0, [record(3, "k-3")])
+            hand.ended(delivery("k-2"), ended("k-2"))
+            while len(hand) > 3:
+                await asyncio.sleep(0)
+        assert {key: one.delivery.state.value for key, one in store.kept.items()} == {
+            "k-once": "pending", "k-1": "pending", "k-2": "delivered",
+        }  # fmt: skip
+        assert hand.marks() == {0: 0}
 
     asyncio.run(main())
 
