@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import faust
+from faust.tables import TableManager
 
 from connectors.kafka_reader import Record
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 #: Faust's own default; a record waits here only until its shard takes it.
 _BUFFER: Final = 4_096
 _FETCH_BYTES: Final = 8 << 20
+
+
+class _NoTables(TableManager):
+    """Starts at once: Faust waits a second at each start for tables that nobody makes here."""
+
+    async def sleep(self, n: Any) -> None:
+        """Wait for nobody."""
 
 
 class Membership:
@@ -62,6 +70,7 @@ class Membership:
             stream_buffer_maxsize=_BUFFER,
             stream_wait_empty=False,
             producer_linger_ms=0,
+            TableManager=_NoTables,
         )
         source = self.app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
 
