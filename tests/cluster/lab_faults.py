@@ -119,6 +119,7 @@ async def add_and_remove_worker(lab: Lab, load: Load, rng: random.Random) -> flo
 async def stop_worker_past_its_session(lab: Lab, load: Load, rng: random.Random) -> float:
     """A worker stands still until its shards are somebody else's, then goes on: a zombie."""
     zombie = rng.choice(lab.workers)
+    await lab.ready(*lab.workers)  # one that is about to be given shards has none that could be taken
     since_s = _now_s()
     zombie.tell(signal.SIGSTOP)
     await asyncio.sleep(SESSION_S + 1)
