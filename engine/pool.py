@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernel import kernel, maker
-from engine.layout import NEVER, NONE, NOTES_FREE, NOTES_USED, POOL_USED, SIZES, Array, State
+from engine.layout import NEVER, NONE, NOTE, NOTES_FREE, NOTES_USED, POOL_USED, SIZES, WORK, Array, State
 
 
 @kernel
@@ -117,6 +117,21 @@ def _free_note(s: State, note: int) -> None:
     if note != NONE:
         s.notes[note].count = s.book[NOTES_FREE]
         s.book[NOTES_FREE] = note
+
+
+def rows_of(s: State, slots: Array) -> tuple[Array, Array]:
+    """The rows of many devices, one device's after the other's, and where those of each end."""
+    counts = s.table["rows"][slots].astype(np.int64)
+    ends = np.cumsum(counts)
+    within = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+    rows = s.pool[np.repeat(s.table["block"][slots].astype(np.int64), counts) + within]
+    work = np.zeros(rows.size, WORK)
+    work["fence"], work["entered_ms"] = rows["fence"], rows["entered_ms"]
+    noted = np.flatnonzero(rows["note"] != NONE)
+    notes = s.notes[rows["note"][noted]]
+    for name in NOTE.names or ():
+        work[name][noted] = notes[name]
+    return work, ends
 
 
 @maker

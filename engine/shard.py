@@ -7,6 +7,7 @@ they are kept.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -66,10 +67,18 @@ _kept = msgspec.msgpack.Decoder(Kept).decode
 _meta = msgspec.msgpack.Decoder(ShardMeta).decode
 
 
+@cache
 def layout() -> tuple[Fields, Fields]:
     """The layout of a device's columns and of its rows, as this program writes them: names and types."""
     device = [(name, kind) for name, kind in _fields(arrays.DEVICE) if name not in _OWN]
     return device + [(_USABLE + name, kind) for name, kind in _fields(arrays.USABLE)], _fields(arrays.WORK)
+
+
+@cache
+def _dtypes() -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """The same as types of records."""
+    device, row = layout()
+    return _dtype(device), _dtype(row)
 
 
 def pack_meta(offset: int, now_ms: int, site: str, seq: int) -> bytes:
@@ -95,28 +104,28 @@ def read_meta(data: bytes) -> ShardMeta:
 def pack_devices(sense: Sense, slots: Sequence[int]) -> dict[str, bytes]:
     """The values of these devices, by name."""
     devices, state = sense.devices, sense.devices.state
-    at = np.array(slots, np.int64)
-    fields, row_fields = layout()
-    made = np.zeros(at.size, _dtype(fields))
-    for name, _ in fields:
+    at, (device_type, row_type) = np.array(slots, np.int64), _dtypes()
+    made = np.zeros(at.size, device_type)
+    for name in device_type.names or ():
         made[name] = _column(state, name)[at] if _is_kept(state, name) else arrays.NO_USABLE[name.removeprefix(_USABLE)]
-    records, size = made.tobytes(), made.dtype.itemsize
+    laid_out, ends = pool.rows_of(state, at)
+    rows = np.zeros(laid_out.size, row_type)
+    for name in row_type.names or ():
+        rows[name] = laid_out[name]
+    records, works = made.tobytes(), rows.tobytes()
+    size, work, begin = device_type.itemsize, row_type.itemsize, 0
     packed: dict[str, bytes] = {}
-    for i, slot in enumerate(slots):
-        devices.make_room_for_rows(int(state.table["rows"][slot]))
-        rows = np.zeros(pool.take(devices.state, slot), _dtype(row_fields))
-        for name, _ in row_fields:
-            rows[name] = devices.state.rows[name][: rows.size]
-        number = int(state.table["user"][slot])
+    for i, (slot, number, end) in enumerate(zip(slots, state.table["user"][at].tolist(), ends.tolist(), strict=True)):
         packed[devices.names[slot]] = _encode(
             Kept(
                 records[i * size : (i + 1) * size],
-                rows.tobytes(),
+                works[begin * work : end * work],
                 None if number < 0 else devices.user_names[number],
                 sense.signals.get(slot, {}),
                 sense.beacons.get(slot, {}),
             )
         )
+        begin = end
     return packed
 
 
