@@ -25,7 +25,7 @@ from nearcast.nearby import Nearby
 from rules.facts import User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from connectors.kafka_frames import FrameWriter
     from connectors.kafka_writer import KafkaWriter
@@ -77,8 +77,7 @@ class GatewayDoor:
             if events:
                 duplicate += await self._happened(cast("list[Happened]", list(some)))
             else:
-                for change in cast("Iterator[UserChanged]", some):
-                    await self._change_user(change)
+                await self._change_users(cast("list[UserChanged]", list(some)))
         return len(inputs) - duplicate, duplicate
 
     async def _happened(self, events: Sequence[Happened]) -> int:
@@ -91,9 +90,21 @@ class GatewayDoor:
         await self._folded({w.partition: w.offset for w in written})
         return len(events) - len(fresh)
 
-    async def _change_user(self, change: UserChanged) -> None:
-        written = await self._frames.write(self._cluster.partitions.of(change.user), (change,))
-        await self._change(change.user, lambda person: change_person(person, change, written.offset))
+    async def _change_users(self, changes: Sequence[UserChanged]) -> None:
+        """Take changes of users; those of one shard are one record, in their order."""
+        by_shard: dict[int, list[UserChanged]] = {}
+        by_user: dict[str, list[UserChanged]] = {}
+        for change in changes:
+            by_shard.setdefault(self._cluster.partitions.of(change.user), []).append(change)
+            by_user.setdefault(change.user, []).append(change)
+        written = await asyncio.gather(*(self._frames.write(shard, part) for shard, part in by_shard.items()))
+        offsets = {w.partition: w.offset for w in written}
+
+        def changed(person: Person) -> None:
+            for change in by_user[person.user.id]:
+                change_person(person, change, offsets[self._cluster.partitions.of(change.user)])
+
+        await self._change(by_user, changed)
 
     async def erase(self, user: str) -> None:
         """Forget a user: from the answer on nothing is sent."""
@@ -101,7 +112,7 @@ class GatewayDoor:
         written = await asyncio.gather(*(self._frames.write(shard, (Erased(user),)) for shard in shards))
         own = self._cluster.partitions.of(user)
         offset, now_ms = written[own].offset, max(w.time_ms for w in written)
-        await self._change(user, lambda person: erase_person(person, offset, now_ms), erased=True)
+        await self._change([user], lambda person: erase_person(person, offset, now_ms), erased=True)
         with self._redis_or_later():
             await self._cluster.people.forget_decisions(user)
             await self._cluster.people.leave(user, own)
@@ -180,19 +191,23 @@ class GatewayDoor:
                 fresh.setdefault((event.user, event.id), event)
         return list(fresh.values())
 
-    async def _change(self, user: str, change: Callable[[Person], None], *, erased: bool = False) -> None:
+    async def _change(self, users: Iterable[str], change: Callable[[Person], None], *, erased: bool = False) -> None:
         """Do now in Redis what a worker will do too; when that cannot be now, the worker's is enough."""
-        people = self._cluster.people
-        keep_ms = self._cluster.settings.keep.pings_ms
+        people, left = self._cluster.people, sorted(users)
         with self._redis_or_later():
             for _ in range(_ROUNDS_MAX):
-                stored = (await people.read([user]))[user]
-                person = Person(User(user)) if stored.value is None else read_person(stored.value)
-                change(person)
-                new = {user: self._cluster.partitions.of(user)} if not stored.number and not erased else {}
-                ttl_ms = keep_ms if erased and not person.user.known else 0
-                changed = await people.store([Change(user, stored.number, pack_person(person), {}, ttl_ms)], new)
-                if changed == [True]:
+                new: dict[str, int] = {}
+                changes = []
+                for user, stored in (await people.read(left)).items():
+                    person = Person(User(user)) if stored.value is None else read_person(stored.value)
+                    change(person)
+                    if not stored.number and not erased:
+                        new[user] = self._cluster.partitions.of(user)
+                    ttl_ms = self._cluster.settings.keep.pings_ms if erased and not person.user.known else 0
+                    changes.append(Change(user, stored.number, pack_person(person), {}, ttl_ms))
+                done = await people.store(changes, new)
+                left = [one.user for one, answer in zip(changes, done, strict=True) if answer is not True]
+                if not left:
                     return
 
     async def _folded(self, offsets: dict[int, int]) -> None:

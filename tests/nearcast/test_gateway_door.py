@@ -1,0 +1,89 @@
+"""What a request of many users changes: one record a shard, one turn with the store, in order for each user."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from connectors.kafka_partition import Partitions
+from connectors.kafka_topics import Names
+from connectors.kafka_writer import Written
+from connectors.redis_people import StoredPerson
+from engine.person import Person, pack_person, read_person
+from engine.settings import Settings
+from engine.wire import UserChanged
+from nearcast.gateway_door import GatewayDoor
+from rules.facts import User
+from tests.connectors.making import T0
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from connectors.redis_people import Change
+    from engine.wire import Input
+
+SHARDS = 4
+
+
+class Frames:
+    """Notes what is written where; each record of a shard has the next offset."""
+
+    def __init__(self) -> None:
+        self.written: dict[int, list[list[Input]]] = {}
+
+    async def write(self, shard: int, inputs: Sequence[Input]) -> Written:
+        of_shard = self.written.setdefault(shard, [])
+        of_shard.append(list(inputs))
+        return Written(shard, len(of_shard) + 10, T0)
+
+
+class People:
+    """Users in memory, compared before they are set. `busy` is changed by somebody else at the first turn."""
+
+    def __init__(self, busy: str) -> None:
+        self.stored: dict[str, StoredPerson] = {}
+        self.turns: list[list[str]] = []
+        self.new: dict[str, int] = {}
+        self._busy = busy
+
+    async def read(self, users: Sequence[str]) -> dict[str, StoredPerson]:
+        return {user: self.stored.get(user, StoredPerson()) for user in users}
+
+    async def store(self, changes: Sequence[Change], shard_of: Mapping[str, int]) -> list[bool]:
+        if not self.turns:
+            person = Person(User(self._busy, tokens={"push": "t"}))
+            self.stored[self._busy] = StoredPerson(5, pack_person(person))
+        self.turns.append([change.user for change in changes])
+        self.new |= shard_of
+        return [self._set(change) for change in changes]
+
+    def _set(self, change: Change) -> bool:
+        if change.number != self.stored.get(change.user, StoredPerson()).number:
+            return False
+        self.stored[change.user] = StoredPerson(change.number + 1, change.value)
+        return True
+
+    def user(self, name: str) -> User:
+        value = self.stored[name].value
+        assert value is not None
+        return read_person(value).user
+
+
+def test_changes_of_many_users_are_one_record_a_shard_and_the_last_of_each_field_stands() -> None:
+    users = [f"u-{n}" for n in range(40)]
+    people, frames, partitions = People(busy="u-7"), Frames(), Partitions(SHARDS)
+    cluster: Any = SimpleNamespace(
+        people=people, partitions=partitions, settings=Settings(), redis=None, names=Names("n")
+    )
+    door = GatewayDoor(cluster, frames, None, None)  # type: ignore[arg-type]
+    first = [UserChanged(user, attributes={"tier": "gold", "n": 1}) for user in users]
+    second = [UserChanged(user, attributes={"n": 2}, locale="ja") for user in users]
+    assert asyncio.run(door.noted([*first, *second])) == (80, 0)
+    assert {shard: len(records) for shard, records in frames.written.items()} == dict.fromkeys(range(SHARDS), 1)
+    for shard, [record] in frames.written.items():
+        assert record == [one for one in (*first, *second) if partitions.of(one.user) == shard], "in their order"
+    assert people.turns == [sorted(users), ["u-7"]], "only who was changed meanwhile is asked again"
+    assert all(people.user(name).attributes == {"tier": "gold", "n": 2} for name in users)
+    assert people.user("u-7").tokens == {"push": "t"} and people.user("u-7").locale == "ja"
+    assert people.new == {user: partitions.of(user) for user in users}
