@@ -143,16 +143,16 @@ def unpack_devices(sense: Sense, meta: ShardMeta, values: Iterable[tuple[str, by
     for name in records.dtype.names or ():
         if _is_kept(devices.state, name):  # a column that is new keeps what a stranger has
             _column(devices.state, name)[at] = records[name]
+    work = np.zeros(rows.size, arrays.WORK)
+    for name in set(rows.dtype.names or ()) & set(arrays.WORK.names or ()):
+        work[name] = rows[name]
     end = 0
     for slot, (_, one) in zip(at.tolist(), kept, strict=True):
         start, end = end, end + len(one.rows) // row_dtype.itemsize
-        if start == end:
-            continue
-        devices.make_room_for_rows(end - start)
-        for name in rows.dtype.names or ():
-            if name in (arrays.WORK.names or ()):
-                devices.state.rows[name][: end - start] = rows[name][start:end]
-        pool.put(devices.state, slot, end - start)
+        if start < end:
+            devices.make_room_for_rows(end - start)
+            devices.state.rows[: end - start] = work[start:end]
+            pool.put(devices.state, slot, end - start)
     for slot, (_, one) in zip(at.tolist(), kept, strict=True):
         if one.user is not None:
             devices.columns["user"][slot] = devices.user_number(one.user)
