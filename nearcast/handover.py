@@ -246,7 +246,8 @@ class Handover:
                 self._recorded.set()
                 self._wake.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _NOTE_S)
+                    async with asyncio.timeout(_NOTE_S):
+                        await self._wake.wait()
             batch = [self._ended[i] for i in range(min(len(self._ended), _BATCH_MAX))]
             pending = self._pending_for_long()
             try:

@@ -84,6 +84,7 @@ class Worker:
         )  # fmt: skip
         self.runners: dict[int, ShardRunner] = {}
         self.joined = False
+        self.left = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._cluster = cluster
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,11 +177,13 @@ class Worker:
 
     async def close(self) -> None:
         """Leave in good order: fold what is being folded, give the shards back."""
-        for runner in self.runners.values():
-            await runner.take(TAKE_S)
-        try:
-            await asyncio.wait_for(self.membership.stop(), LEAVE_S)
-        except TimeoutError:
+        await asyncio.gather(*(runner.take(TAKE_S) for runner in self.runners.values()))
+        leaving = asyncio.create_task(self.membership.stop())
+        await asyncio.wait([leaving], timeout=LEAVE_S)
+        self.left = leaving.done()
+        if self.left:
+            await leaving
+        else:  # nor would it end for being cancelled, perhaps
             log.warning("the group was not left in time, others take the shards once the session is over")
         for task in self._tasks:
             task.cancel()
@@ -202,6 +205,7 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
     reloader = cluster.reloader(worker.site_changed)
     server = HealthServer(worker, cluster.metrics, cluster.clock)
     beside: list[asyncio.Task[None]] = []
+    told = False
     try:
         await listening(server, options.listen, LISTEN)
         if cluster.mistakes:
@@ -213,6 +217,7 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         log.info("ready", listen=server.url, version=cluster.sites.site.version, shards=cluster.partitions.count)
         beside = [asyncio.create_task(c) for c in (worker.watch(), cluster.sites.watch(), reloader.watch())]
         await until_told(reloader, worker.broken, *beside)
+        told = True
     finally:
         for task in beside:
             task.cancel()
@@ -220,3 +225,6 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         await worker.close()
         await server.stop()
         await cluster.redis.close()
+        if told and not worker.left:  # threads of a member that does not stop would keep the process for ever
+            sys.stderr.flush()
+            os._exit(ExitCode.GOOD)
