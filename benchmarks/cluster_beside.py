@@ -1,4 +1,4 @@
-"""The scaled-out form beside others, on servers of its own: `python -m benchmarks.cluster_beside [--quick]`.
+"""The scaled-out form beside others, on servers of its own: `python -m benchmarks.cluster_beside [--quick] [--record]`.
 
 One worker beside a Faust agent with one table write a ping; two workers beside one; how long a shard with many devices
 is dark when it changes hands; and `benchmarks.cluster` on the same Kafka and Redis. All of it shares this machine's
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.cluster_dispatch import measured as dispatched
 from benchmarks.cluster_lab import (
     Bench,
     Role,
@@ -28,6 +29,7 @@ from benchmarks.cluster_lab import (
     waited,
     write_records,
 )
+from benchmarks.record import RESULTS, about, write
 from engine.warm import warm
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 FENCES = 2_000
 FRAME = 50
 DEVICES = 20_000
+#: How often a worker is asked how far it is: each answer takes some of its processor.
+_LOOK_S = 0.2
 
 
 def ours_pings_s(bench: Bench, steady: Sequence[tuple[int, bytes]], partitions: int, workers: int = 1) -> float:
@@ -54,7 +58,7 @@ def ours_pings_s(bench: Bench, steady: Sequence[tuple[int, bytes]], partitions: 
     waited(lambda: folded() >= arrive, "everybody is there")
     began = time.perf_counter()
     write_records(bench.kafka.brokers, pings_of(name), records[arrive:])
-    waited(lambda: folded() >= len(records), "all records are folded")
+    waited(lambda: folded() >= len(records), "all records are folded", _LOOK_S)
     spent = time.perf_counter() - began
     bench.end(*roles)
     return (len(records) - arrive) * FRAME / spent
@@ -90,8 +94,13 @@ def takeover_s(bench: Bench, devices: int) -> tuple[float, float]:
     def served_after(act: Callable[[], None], role: Role) -> float:
         began = time.perf_counter()
         act()
-        write_records(bench.kafka.brokers, pings_of(name), [next(more)])
-        waited(lambda: tells(role) and role.folded() > 0, "the shard is served again", 0.02)
+
+        def served() -> bool:
+            """A record each time: the one before may have been folded by who ends."""
+            write_records(bench.kafka.brokers, pings_of(name), [next(more)])
+            return tells(role) and role.folded() > 0
+
+        waited(served, "the shard is served again", 0.02)
         return time.perf_counter() - began
 
     def kill_and_start() -> None:
@@ -108,10 +117,16 @@ def takeover_s(bench: Bench, devices: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run all; `--quick` with less of everything."""
-    quick = "--quick" in sys.argv[1:]
+    """Run all; `--quick` with less of everything, `--record` to keep it for docs/performance.md."""
+    quick, kept = "--quick" in sys.argv[1:], about("full", "no core")
     warm(lambda name, done, total: None)
     rounds = 1 if quick else 3
+    lines: list[list[str]] = []
+
+    def say(*line: str) -> None:
+        lines.append(list(line))
+        print(" | ".join(line), flush=True)
+
     with tempfile.TemporaryDirectory() as folder, bench(Path(folder)) as servers:
         many, few = _steady(4, 200_000 if quick else 600_000), _steady(4, 20_000 if quick else 60_000)
         ours, theirs, one, two = [], [], [], []
@@ -120,17 +135,32 @@ def main() -> None:
             theirs.append(peer_pings_s(servers, few, 4, number))
             one.append(ours_pings_s(servers, many, 4))
             two.append(ours_pings_s(servers, many, 4, workers=2))
-        _say("one worker, frames of 50", ours, "Faust, one table write a ping", theirs)
-        _say("two workers", two, "one worker, same machine", one)
+        say("one worker, frames of 50", *_beside(ours, "Faust, one table write a ping", theirs))
+        say("two workers, frames of 50", *_beside(two, "one worker, in turn", one))
         devices = 50_000 if quick else 200_000
         again_s, over_s = takeover_s(servers, devices)
-        print(
-            f"a shard of {devices:,} devices is served again: {again_s:.1f} s after its worker's kill -9 and new start,"
-        )
-        print(f"  {over_s:.1f} s after its worker's SIGTERM, by another worker", flush=True)
+        say(f"a shard of {devices:,} devices, its worker killed and started", f"dark for {again_s:.1f} s", "")
+        say(f"a shard of {devices:,} devices, its worker told to end", f"dark for {over_s:.1f} s",
+            "another takes it after the session of 10 s, since the first has a name")  # fmt: skip
+        per_s, cpu_ms, asked = dispatched(servers, 5_000 if quick else 20_000, 0)
+        say("one dispatcher, a backlog of messages", f"{per_s:,.0f} messages/s, {cpu_ms:.2f} ms of processor each",
+            f"{asked:.0f} commands of Redis each")  # fmt: skip
         where = ["--brokers", servers.kafka.brokers, "--redis", servers.redis.url]
         more = ["--frames", "2000", "--seconds", "5"] if quick else []
-        subprocess.run([sys.executable, "-m", "benchmarks.cluster", *where, *more], check=True)
+        done = subprocess.run([sys.executable, "-m", "benchmarks.cluster", *where, *more], check=True,
+                              capture_output=True, text=True)  # fmt: skip
+        for line in done.stdout.splitlines():
+            say(*line.split(" | "))
+    if "--record" in sys.argv[1:]:
+        write(RESULTS, "cluster", kept | {"lines": lines})
+
+
+def _beside(ours: list[float], peer: str, theirs: list[float]) -> tuple[str, str]:
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    return (
+        f"{mine:,.0f} pings/s ({min(ours):,.0f} to {max(ours):,.0f})",
+        f"{peer}: {other:,.0f}; ratio {mine / other:.2f}",
+    )
 
 
 def _steady(partitions: int, pings: int) -> list[tuple[int, bytes]]:
@@ -139,12 +169,6 @@ def _steady(partitions: int, pings: int) -> list[tuple[int, bytes]]:
     while len(made) * FRAME < pings:
         made += crowd.bodies(FRAME)
     return made
-
-
-def _say(what: str, ours: list[float], peer: str, theirs: list[float]) -> None:
-    mine, other = statistics.median(ours), statistics.median(theirs)
-    print(f"{what}: {mine:,.0f} pings/s ({min(ours):,.0f} to {max(ours):,.0f});")
-    print(f"  {peer}: {other:,.0f}; ratio {mine / other:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,14 @@ def _live_row(row: dict[str, Any]) -> str:
     return f"| {row['pings_s']:,.0f} pings/s, {row['batch']:,} a post | {' | '.join(cells)} |\n"
 
 
+def _cluster(_: dict[str, Any], names: Sequence[str]) -> str:
+    """What the scaled-out form gave, with the day and the machine's load before."""
+    made = record.read(names[0])
+    rows = "".join(f"| {what} | {found} | {beside} |\n" for what, found, beside in made["lines"])
+    head = f"| {made['date']}, {made['machine']['cores']} cores, load before {made['machine']['load_before']} "
+    return f"{head}| measured | beside |\n|---|---|---|\n{rows}"
+
+
 def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
     row: dict[str, Any] = next(row for row in made["lines"] if row["name"] == name)
     return row
@@ -105,7 +113,7 @@ def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
 
 PARTS = {
     "machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short,
-    "rates": _rates, "live": _live,
+    "rates": _rates, "live": _live, "cluster": _cluster,
 }  # fmt: skip
 
 
