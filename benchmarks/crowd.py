@@ -20,24 +20,27 @@ T0 = 1_795_593_600_000
 STEP_MS = 5_000
 STEP_M = 7.0
 """A brisk walk: 7 m in 5 s."""
+STROLL_M = 3.5
+"""Of people who stop now and then: about one transition in 20 pings, among 10,000 fences of a city."""
 
 
 class Walk:
     """Devices `d0`, `d1`, ... of a city, each with a heading that turns a little at every step."""
 
-    def __init__(self, world: City, devices: int) -> None:
+    def __init__(self, world: City, devices: int, step_m: float = STEP_M) -> None:
         self.lat, self.lng = world.points(devices)
         self._rng = world.rng
         self._heading = self._rng.uniform(0, 2 * np.pi, devices)
         self.names = [f"d{n}" for n in range(devices)]
         self.now_ms = T0
+        self._step_m = step_m
 
     def move(self) -> None:
         """One step of everybody."""
         self.now_ms += STEP_MS
         self._heading += self._rng.normal(0, 0.3, len(self.names))
-        self.lat = self.lat + STEP_M * np.sin(self._heading) / LAT_M
-        self.lng = self.lng + STEP_M * np.cos(self._heading) / LNG_M
+        self.lat = self.lat + self._step_m * np.sin(self._heading) / LAT_M
+        self.lng = self.lng + self._step_m * np.cos(self._heading) / LNG_M
 
     def batch(self, first: int = 0, end: int | None = None) -> Located:
         """A ping of everybody where they are now, or of some, as one request."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import Bench, Side, Size, pairs_of
 from benchmarks.city import city
-from benchmarks.crowd import T0, Walk
+from benchmarks.crowd import STROLL_M, T0, Walk
 from benchmarks.site import RULE, site_of
 from engine.step import Engine
 
@@ -25,7 +25,7 @@ def bench(size: Size, keep: ExitStack, *, name: str = "fold", instant: bool = Fa
     world = city(size.fences)
     named = (RULE.replace("id: bench", f"id: bench-{n}") for n in range(rules))
     site = site_of(world.geojson(), "detection: {preset: instant}" if instant else "", *named)
-    walk, engine = Walk(world, size.devices), Engine(site, T0)
+    walk, engine = Walk(world, size.devices, STROLL_M), Engine(site, T0)
     moved: list[int] = []
 
     def ours() -> float:
@@ -54,7 +54,7 @@ def bench(size: Size, keep: ExitStack, *, name: str = "fold", instant: bool = Fa
     detection = "instant" if instant else "default"
     return Bench(
         name, f"the fold, {detection} detection, {size.devices:,} devices, {size.fences:,} fences", "pings",
-        f"{world.said}; a walk of 7 m a ping, {transitions:.3f} transitions a ping, {BATCH:,} pings a step",
+        f"{world.said}; a walk of {STROLL_M} m a ping, {transitions:.3f} transitions a ping, {BATCH:,} pings a step",
         Side("nearcast", size.devices, ours, matched),
         (Side("limit: matching alone", size.devices, limit, matched, "our match of the same points"),),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from engine.crossing import may_cross, note_usable, tell_crossed
 from engine.kernel import kernel
 from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WITH, Array, Asks, State, wide
 from engine.pool import has_room, take
-from engine.presence import SILENCE, finish, fire, on_fix, tell
+from engine.presence import SILENCE, finish, fire, is_surely_out, on_fix, tell
 from engine.queue import due_ms, is_due, own_due_ms, pop, schedule
 
 #: What became of a row. ASKED: it is left to Python.
@@ -69,9 +69,10 @@ def work(s: State, asks: Asks, rows: Rows, held: Array, first: int, request: int
             continue
         fences = rows.fences[rows.offsets[i] : rows.offsets[i + 1]]
         user = wide(rows.user[i])
-        fix = (time_ms, rows.received_ms[i], rows.lat[i], rows.lng[i], rows.accuracy[i], wide(rows.mocked[i]))
-        if _is_calm(s, asks, d, user, time_ms, fences, rows.accuracy[i]) and not may_cross(
-            s, asks, d, time_ms, rows.lat[i], rows.lng[i]
+        lat, lng, accuracy = rows.lat[i], rows.lng[i], rows.accuracy[i]
+        fix = (time_ms, rows.received_ms[i], lat, lng, accuracy, wide(rows.mocked[i]))
+        if _is_calm(s, asks, d, user, time_ms, lat, lng, accuracy, fences) and not may_cross(
+            s, asks, d, time_ms, lat, lng
         ):
             _note(s, asks, d, user, fix)
         elif _has_room(s, asks, d, fences.size):
@@ -150,10 +151,16 @@ def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, n
 
 
 @kernel
-def _is_calm(s: State, asks: Asks, d: int, user: int, time_ms: int, fences: Array, accuracy: float) -> bool:
-    """True if a fix changes nothing but where and when the device was seen last."""
+def _is_calm(
+    s: State, asks: Asks, d: int, user: int, time_ms: int, lat: float, lng: float, accuracy: float, fences: Array
+) -> bool:  # fmt: skip
+    """True if a fix changes nothing but where and when the device was seen last.
+
+    Such are those in all the fences that the device is in, and in no other; but for fences that it is near the border
+    of: the point is out, and its circle not.
+    """
     device = s.table[d]
-    if device.busy != CALM or fences.size != device.rows or device.timer_ms <= time_ms:
+    if device.busy != CALM or fences.size > device.rows or device.timer_ms <= time_ms:
         return False
     if device.rows == 0:
         return True
@@ -161,10 +168,16 @@ def _is_calm(s: State, asks: Asks, d: int, user: int, time_ms: int, fences: Arra
         return False
     if device.clock_ms + device.quiet_ms <= time_ms:
         return False
-    for k in range(fences.size):  # noqa: SIM110 # a kernel has no `any`
-        if s.pool[device.block + k].fence != fences[k]:
+    f = 0
+    for k in range(device.block, device.block + device.rows):
+        fence = s.pool[k].fence
+        if f < fences.size and fences[f] <= fence:
+            if fences[f] != fence:
+                return False
+            f += 1
+        elif is_surely_out(asks, fence, lat, lng, accuracy):
             return False
-    return True
+    return bool(f == fences.size)
 
 
 @kernel

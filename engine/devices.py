@@ -8,6 +8,7 @@ given again.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -77,10 +78,8 @@ class Devices:
 
     def slots_of(self, names: list[str]) -> Array:
         """The slots of devices as int32, new ones for those never heard of."""
-        try:
-            return np.fromiter(map(self.slots.__getitem__, names), np.int32, len(names))
-        except KeyError:
-            return np.array([self.slot(name) for name in names], np.int32)
+        found = found_all(self.slots, names)
+        return np.array([self.slot(name) for name in names], np.int32) if found is None else found
 
     def slot(self, name: str) -> int:
         """The device's slot, a new one if it was never heard of."""
@@ -103,7 +102,8 @@ class Devices:
 
     def users_of(self, names: list[str]) -> Array:
         """The numbers of users as int32, new ones for those never heard of."""
-        return np.fromiter(map(self.user_number, names), np.int32, len(names))
+        found = found_all(self.users, names)
+        return np.array([self.user_number(name) for name in names], np.int32) if found is None else found
 
     def user_number(self, name: str) -> int:
         """The user's number, a new one if it was never heard of."""
@@ -236,6 +236,20 @@ class Devices:
                 grown[name] = longer(array, enough(array.size, need))
         if grown:
             self._hold(**grown)
+
+
+def found_all(numbers: dict[str, int], names: list[str]) -> Array | None:
+    """The numbers of some names as int32; None when one of them has none.
+
+    >>> found_all({"a": 1, "b": 2}, ["b", "a"]), found_all({"a": 1}, ["b"])
+    (array([2, 1], dtype=int32), None)
+    """
+    if len(names) < 2:  # of one name an `itemgetter` gets no tuple
+        return np.array([numbers[name] for name in names], np.int32) if all(n in numbers for n in names) else None
+    try:
+        return np.fromiter(itemgetter(*names)(numbers), np.int32, len(names))
+    except KeyError:
+        return None
 
 
 def enough(size: int, need: int) -> int:

@@ -159,8 +159,9 @@ def _inside(
     s: State, asks: Asks, d: int, k: int, held: Array, time_ms: int, is_in: bool, request: int, now_ms: int
 ) -> bool:
     """True if the device left."""
-    row = s.rows[k]
-    if is_in or _is_held(held, row.fence) or not _surely_out(s, asks, d, row.fence):
+    row, device = s.rows[k], s.table[d]
+    surely_out = not is_in and is_surely_out(asks, row.fence, device.lat, device.lng, device.accuracy)
+    if not surely_out or _is_held(held, row.fence):
         row.count = 0
         if is_in and row.waits:
             row.waits = 0
@@ -187,11 +188,11 @@ def _surely_in(s: State, asks: Asks, d: int, fence: int) -> bool:
 
 
 @kernel
-def _surely_out(s: State, asks: Asks, d: int, fence: int) -> bool:
-    device = s.table[d]
-    if asks.fences[fence].instant or device.accuracy != device.accuracy:
+def is_surely_out(asks: Asks, fence: int, lat: float, lng: float, accuracy: float) -> bool:
+    """True if a fix that is out of a fence is so with its whole circle."""
+    if asks.fences[fence].instant or accuracy != accuracy:
         return True
-    return bool(circle_out(asks.borders, wide(asks.fences[fence].border), device.lat, device.lng, device.accuracy))
+    return bool(circle_out(asks.borders, wide(asks.fences[fence].border), lat, lng, accuracy))
 
 
 @kernel

@@ -26,7 +26,7 @@ SHARE, LEAST_M = 0.02, 0.01
 def circle_in(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
     """True if `signed_m <= -radius_m`, for a point that fence `f` covers."""
     if columns.kind[f] == CIRCLE:
-        return bool(inverse(columns.disc[f, 0], columns.disc[f, 1], lat, lng) - columns.size_m[f] <= -radius_m)
+        return _is_within(columns, f, lat, lng, -radius_m)
     if columns.kind[f] == AREA:
         return not _comes_near(columns, f, columns.span[f, 1], columns.span[f, 3], lat, lng, radius_m, False)
     depth_m = columns.size_m[f] - radius_m
@@ -37,7 +37,7 @@ def circle_in(columns: Columns, f: int, lat: float, lng: float, radius_m: float)
 def circle_out(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
     """True if `signed_m > radius_m`, for a point that fence `f` does not cover."""
     if columns.kind[f] == CIRCLE:
-        return bool(inverse(columns.disc[f, 0], columns.disc[f, 1], lat, lng) - columns.size_m[f] > radius_m)
+        return not _is_within(columns, f, lat, lng, radius_m)
     if columns.kind[f] == AREA:
         if radius_m < 1e-9:
             return True
@@ -47,22 +47,48 @@ def circle_out(columns: Columns, f: int, lat: float, lng: float, radius_m: float
 
 
 @kernel
-def _comes_near(columns: Columns, f: int, first: int, last: int, lat: float, lng: float, m: float, or_at: bool) -> bool:
-    """True if one of the edges `first:last` is less than `m` metres away, or just as far and `or_at`."""
-    row, block = columns.span[f, 0], columns.first_block[f]
+def _is_within(columns: Columns, f: int, lat: float, lng: float, m: float) -> bool:
+    """True if a point is at most `m` metres outside of a circular fence; below zero, at least so deep inside."""
+    to_lat, to_lng, size_m = columns.disc[f, 0], columns.disc[f, 1], columns.size_m[f]
+    close = abs(to_lat - lat) <= NEAR_DEG and abs(to_lng - lng) <= NEAR_DEG
+    if close and abs(lat) <= LAT_DEG_MAX and abs(size_m + m) <= RADIUS_M_MAX:
+        north_m, east_m, _ = _degree_m(lat)
+        away_m = math.hypot((to_lng - lng) * east_m, (to_lat - lat) * north_m)
+        if away_m * (1.0 - SHARE) - LEAST_M > size_m + m:
+            return False
+        if away_m * (1.0 + SHARE) + LEAST_M < size_m + m:
+            return True
+    return bool(inverse(to_lat, to_lng, lat, lng) - size_m <= m)
+
+
+@kernel
+def _degree_m(lat: float) -> tuple[float, float, float]:
+    """Metres of a degree of latitude, and of longitude; and the cosine of the latitude."""
     sin_lat, cos_lat = sincos_deg(lat)
     w = 1.0 - E2 * sin_lat * sin_lat
     n = A_M / math.sqrt(w)
-    north_m, east_m = n * (1.0 - E2) / w * RADIANS, n * cos_lat * RADIANS
+    return n * (1.0 - E2) / w * RADIANS, n * cos_lat * RADIANS, cos_lat
+
+
+@kernel
+def _comes_near(columns: Columns, f: int, first: int, last: int, lat: float, lng: float, m: float, or_at: bool) -> bool:
+    """True if one of the edges `first:last` is less than `m` metres away, or just as far and `or_at`."""
+    row, block = columns.span[f, 0], columns.first_block[f]
+    north_m, east_m, cos_lat = _degree_m(lat)
     plane = abs(lat) <= LAT_DEG_MAX and m <= RADIUS_M_MAX
     surely_m, perhaps_m = m * (1.0 - SHARE) - LEAST_M, m * (1.0 + SHARE) + LEAST_M
+    aside_deg, up_deg = perhaps_m / east_m, perhaps_m / north_m  # what is further off that way is so in the plane
     for start in range(row, last, BLOCK):
         box = columns.boxes[block + (start - row) // BLOCK]
         if least_m(lat, lng, cos_lat, box[0], box[1], box[2], box[3]) > m:
             continue
         for e in range(max(first, start), min(last, start + BLOCK)):
             x0, y0, x1, y1 = columns.edges[e]
-            if plane and _is_close(x0 - lng, y0 - lat) and _is_close(x1 - lng, y1 - lat):
+            west, east = min(x0, x1) - lng, max(x0, x1) - lng
+            south, north = min(y0, y1) - lat, max(y0, y1) - lat
+            if plane and west >= -NEAR_DEG and east <= NEAR_DEG and south >= -NEAR_DEG and north <= NEAR_DEG:
+                if west > aside_deg or east < -aside_deg or south > up_deg or north < -up_deg:
+                    continue
                 away_m = _plane_m((x0 - lng) * east_m, (y0 - lat) * north_m, (x1 - lng) * east_m, (y1 - lat) * north_m)
                 if away_m > perhaps_m:
                     continue
@@ -72,11 +98,6 @@ def _comes_near(columns: Columns, f: int, first: int, last: int, lat: float, lng
             if away_m < m or (or_at and away_m == m):
                 return True
     return False
-
-
-@kernel
-def _is_close(lng_deg: float, lat_deg: float) -> bool:
-    return abs(lng_deg) <= NEAR_DEG and abs(lat_deg) <= NEAR_DEG
 
 
 @kernel

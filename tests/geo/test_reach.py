@@ -33,6 +33,7 @@ def shapes_at(lat: float, lng: float) -> list[Shape]:
         Area(((ring(400, 7), ring(60, 5)),)),
         Area(((ring(200_000, 5),),)),
         Circle(lat, lng, 250.0),
+        Circle(lat + 9_500 * deg, lng, 9_500.0),
         Corridor((way,), 40.0),
     ]
 
