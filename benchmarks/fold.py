@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 BATCH = 5_000
 """Rows of one step: what gathers while a commit runs, under load."""
-WARM_UP = 6
-"""Steps of everybody before anything is timed: who is first seen enters what they stand in."""
+WARM_UP = 16
+"""Steps of everybody before anything is timed: until as many leave as enter."""
 
 
 def bench(size: Size, keep: ExitStack, *, name: str = "fold", instant: bool = False, rules: int = 1) -> Bench:
