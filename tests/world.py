@@ -30,6 +30,14 @@ CENTRE = (35.690921, 139.700258)
 _LIMITS = PingLimits(max_age_ms=10**12)
 _LAT_M = 110_940.0
 _LNG_M = 90_470.0
+#: A rule with a timer of a device: whoever stays in the fence `shop` for a minute.
+STAYED = """
+id: stayed
+state: live
+trigger: {event: dwelled, for: 1m, place: {id: shop}}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+"""
 
 
 def at(east_m: float, north_m: float = 0.0) -> tuple[float, float]:

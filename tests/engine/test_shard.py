@@ -10,19 +10,12 @@ import pytest
 from engine.rows import columns
 from engine.shard import ShardError, pack_devices, pack_meta, read_device, read_meta, unpack_devices
 from engine.step import Engine
-from tests.world import T0, at, circle, files_of, rows, site_of
+from tests.world import STAYED, T0, at, circle, files_of, rows, site_of
 
 if TYPE_CHECKING:
     from engine.site import Site
     from engine.step import Effects
 
-STAYED = """
-id: stayed
-state: live
-trigger: {event: dwelled, for: 1m, place: {id: shop}}
-audience: {all: [{consent: marketing}]}
-actions: [{push: {template: hello}}]
-"""
 DOORS = {"beacons/doors.yaml": b"- {id: door, group: g, beacons: ['gateway:1'], inside: shop}\n"}
 
 

@@ -8,15 +8,7 @@ from engine.told import Telling
 from engine.wire import Located
 from nearcast.shard import touched_by
 from rules.facts import Kind
-from tests.world import T0, at, circle, files_of, rows, site_of
-
-STAYED = """
-id: stayed
-state: live
-trigger: {event: dwelled, for: 1m, place: {id: shop}}
-audience: {all: [{consent: marketing}]}
-actions: [{push: {template: hello}}]
-"""
+from tests.world import STAYED, T0, at, circle, files_of, rows, site_of
 
 
 def located(device: str, now_ms: int) -> Located:
