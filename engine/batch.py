@@ -153,7 +153,7 @@ def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, n
 @kernel
 def _is_calm(
     s: State, asks: Asks, d: int, user: int, time_ms: int, lat: float, lng: float, accuracy: float, fences: Array
-) -> bool:  # fmt: skip
+) -> bool:
     """True if a fix changes nothing but where and when the device was seen last.
 
     Such are those in all the fences that the device is in, and in no other; but for fences that it is near the border

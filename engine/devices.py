@@ -244,12 +244,11 @@ def found_all(numbers: dict[str, int], names: list[str]) -> Array | None:
     >>> found_all({"a": 1, "b": 2}, ["b", "a"]), found_all({"a": 1}, ["b"])
     (array([2, 1], dtype=int32), None)
     """
-    if len(names) < 2:  # of one name an `itemgetter` gets no tuple
-        return np.array([numbers[name] for name in names], np.int32) if all(n in numbers for n in names) else None
-    try:
-        return np.fromiter(itemgetter(*names)(numbers), np.int32, len(names))
+    try:  # of one name an `itemgetter` gets no tuple
+        found = itemgetter(*names)(numbers) if len(names) > 1 else [numbers[name] for name in names]
     except KeyError:
         return None
+    return np.fromiter(found, np.int32, len(names))
 
 
 def enough(size: int, need: int) -> int:

@@ -160,8 +160,8 @@ def _inside(
 ) -> bool:
     """True if the device left."""
     row, device = s.rows[k], s.table[d]
-    surely_out = not is_in and is_surely_out(asks, row.fence, device.lat, device.lng, device.accuracy)
-    if not surely_out or _is_held(held, row.fence):
+    stays = is_in or _is_held(held, row.fence)
+    if stays or not is_surely_out(asks, row.fence, device.lat, device.lng, device.accuracy):
         row.count = 0
         if is_in and row.waits:
             row.waits = 0
