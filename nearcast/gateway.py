@@ -112,7 +112,7 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         await writer.start()
         await listening(server, options.listen, (settings.host, settings.port))
         log.info("ready", listen=server.url, version=cluster.sites.site.version, shards=cluster.partitions.count)
-        beside = [asyncio.create_task(c) for c in (_read_raw(raw), cluster.sites.watch(), reloader.watch())]
+        beside = [asyncio.create_task(c) for c in (raw.run(), cluster.sites.watch(), reloader.watch())]
         await until_told(reloader, *beside)
     finally:
         await server.stop()
@@ -123,9 +123,3 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         await frames.flush()
         await writer.stop()
         await cluster.redis.close()
-
-
-async def _read_raw(raw: RawPings) -> None:
-    """Read single pings. The group takes in a new member only when one that was killed is out of its session."""
-    await raw.start()
-    await raw.run()

@@ -43,16 +43,16 @@ class RawPings:
             session_ms=block.session_ms, given=self._given, taken=self._taken,
         )  # fmt: skip
 
-    async def start(self) -> None:
-        """Join the group. Raises `StoreError`."""
-        await self._reader.start()
-
     async def stop(self) -> None:
         """Leave."""
         await self._reader.stop()
 
     async def run(self) -> None:
-        """Read and write; never returns."""
+        """Join the group, read and write; never returns. Raises `StoreError` when the group cannot be joined.
+
+        It takes in a new member only when one that was killed is out of its session.
+        """
+        await self._reader.start()
         while True:
             try:
                 for partition, records in (await self._reader.records()).items():
