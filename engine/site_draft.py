@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.beacons import Zone
     from engine.fences import FenceDraft
     from engine.settings import Settings
+    from engine.site_map import SiteMap
     from rules.model import Rule
     from rules.reader import Node
     from rules.ruleset import RuleSet
@@ -41,12 +42,16 @@ _EVER_MS = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A site whose files are without mistakes. `fences` and `zones` are ascending by id."""
+    """A site whose files are without mistakes. `fences` and `zones` are ascending by id.
+
+    `digests` are those of the files of fences, by path.
+    """
 
     version: str
     files: Mapping[str, bytes]
     settings: Settings
     fences: tuple[FenceDraft, ...]
+    digests: Mapping[str, bytes]
     zones: tuple[Zone, ...]
     places: Mapping[str, Place]
     rules: RuleSet
@@ -72,18 +77,19 @@ def ours(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @uncollected()
-def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tuple[Draft | None, list[Mistake]]:
+def read_draft(files: Mapping[str, bytes], *, known: SiteMap | None = None) -> tuple[Draft | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
-    `known` is an earlier draft: fences whose files are unchanged are taken from it, and of all others the shapes that
+    `known` is an earlier map: fences whose files are unchanged are taken from it, and of all others the shapes that
     are the same to the last bit. So whoever has both need not compare them again: the same is the very same.
     """
     files = ours(files)
     settings, mistakes = read_settings(files.get(SETTINGS_FILE, b""))
     reading = _Places(mistakes)
     before = _by_file(known)
+    digests = {path: sha256(data).digest() for path, data in _below(files, "fences/").items()}
     for path, data in _below(files, "fences/").items():
-        if known is not None and known.files.get(path) == data:
+        if known is not None and known.digests.get(path) == digests[path]:
             for fence in before.get(path, ()):
                 reading.take_fence(fence)
         else:
@@ -110,21 +116,22 @@ def read_draft(files: Mapping[str, bytes], *, known: Draft | None = None) -> tup
         files=files,
         settings=settings,
         fences=tuple(sorted(fences, key=lambda fence: fence.place.id)),
+        digests=digests,
         zones=tuple(sorted((zone for zone, _ in reading.zones), key=lambda zone: zone.place.id)),
         places=dict(sorted(reading.places.items())),
         rules=rules,
     ), []
 
 
-def _by_file(draft: Draft | None) -> dict[str, list[FenceDraft]]:
-    """The fences of a draft by the files that they are from."""
+def _by_file(known: SiteMap | None) -> dict[str, list[FenceDraft]]:
+    """The fences of a map by the files that they are from."""
     found: dict[str, list[FenceDraft]] = {}
-    for fence in draft.fences if draft is not None else ():
+    for fence in known.fences if known is not None else ():
         found.setdefault(fence.file, []).append(fence)
     return found
 
 
-def _with_known_shapes(fences: list[FenceDraft], known: Draft) -> list[FenceDraft]:
+def _with_known_shapes(fences: list[FenceDraft], known: SiteMap) -> list[FenceDraft]:
     """The fences; who has the shape that it had in `known` has that very one."""
     shapes = {fence.place.id: fence.shape for fence in known.fences}
     out = []

@@ -32,7 +32,7 @@ WORN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class Version:
     """One version of a map.
 
     A row of `columns` is given to a fence for ever; `row` is where each fence is, by number, `level` at which of
@@ -52,8 +52,8 @@ class _Version:
 class FenceIndex:
     """An immutable index over fences numbered by their place in the sequence it was built from."""
 
-    def __init__(self, version: _Version) -> None:
-        self._version = version
+    def __init__(self, version: Version) -> None:
+        self.version = version
         self.size = len(version.row)
         self.resolutions = version.resolutions
         """The H3 resolutions at which points are looked up."""
@@ -90,7 +90,7 @@ class FenceIndex:
             if progress is not None:
                 progress(done, count)
         row = np.arange(count, dtype=np.int32)
-        return cls(_Version(columns, filled, cells, finest, used, level, row, cells.written.words))
+        return cls(Version(columns, filled, cells, finest, used, level, row, cells.written.words))
 
     def edited(self, kept: IntArray, shapes: Sequence[Shape]) -> FenceIndex:
         """The index of other fences, of which most are the same: in a few ms for a few, however many there are.
@@ -105,7 +105,7 @@ class FenceIndex:
         >>> newer.match(np.array([35.69, 35.692]), np.array([139.7, 139.7]))[1].tolist()
         [0, 0, 1]
         """
-        old = self._version
+        old = self.version
         kept = np.asarray(kept, np.int64)
         is_new, first = kept < 0, old.filled.fences
         if int(is_new.sum()) != len(shapes) or (np.diff(kept[~is_new]) <= 0).any():
@@ -122,7 +122,7 @@ class FenceIndex:
         level[: len(old.level)], level[first:] = old.level, _levels(wanted, used)
         painting = np.concatenate([np.flatnonzero(gone), np.arange(first, rows)]).astype(np.int32)
         cells = old.cells.spliced(paint(columns, painting, level, _lattices(used)), _numbers(row, rows), gone)
-        return FenceIndex(_Version(columns, old.filled, cells, old.finest, used, level, row, old.built))
+        return FenceIndex(Version(columns, old.filled, cells, old.finest, used, level, row, old.built))
 
     def match(self, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
@@ -136,22 +136,22 @@ class FenceIndex:
     @property
     def borders(self) -> Borders:
         """The borders of the same fences."""
-        version = self._version
+        version = self.version
         return Borders(version.columns, version.row)
 
     @property
     def is_worn(self) -> bool:
         """True if edits have left so much behind that the index is best built anew."""
-        version = self._version
+        version = self.version
         too_long = version.cells.written.words > WORN * version.built + 1_000_000
         return too_long or version.filled.fences > WORN * self.size + 10_000
 
     @property
     def memory_bytes(self) -> int:
         """What the index holds, its columns included."""
-        filled, cells = self._version.filled, self._version.cells
-        by_fence = sum(a.itemsize * (a.size // max(1, len(a))) for a in self._version.columns)
-        by_edge = 4 * self._version.columns.edges.itemsize
+        filled, cells = self.version.filled, self.version.cells
+        by_fence = sum(a.itemsize * (a.size // max(1, len(a))) for a in self.version.columns)
+        by_edge = 4 * self.version.columns.edges.itemsize
         by_fence -= 2 * by_edge
         return (
             cells.table.nbytes + 4 * TILE_CELLS * cells.written.tiles + 4 * cells.written.words

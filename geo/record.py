@@ -56,9 +56,19 @@ class Cells:
     @classmethod
     def none(cls, size: int) -> Cells:
         """No cells at all, but room for about so many bytes of records: it takes no memory before it is written to."""
-        arena = _aligned(BEHIND + size // 4)
+        arena = aligned(BEHIND + size // 4)
         arena[:LINE] = 0
         return cls(new_table(16), np.empty(0, np.uint32), arena, Written())
+
+    @classmethod
+    def holding(cls, table: IntArray, slots: IntArray, arena: IntArray) -> Cells:
+        """Cells that were written before, as `filled` gave them. The first edit takes a longer copy."""
+        return cls(table, slots, arena, Written(len(slots) // TILE_CELLS, len(arena) - BEHIND))
+
+    def filled(self) -> tuple[IntArray, IntArray, IntArray]:
+        """(table, slots, arena) as far as they are written, with what lookups touch behind that."""
+        written = self.written
+        return self.table, self.slots[: written.tiles * TILE_CELLS], self.arena[: written.words + BEHIND]
 
     def spliced(self, painted: Painted, numbers: IntArray, gone: IntArray, *, own: bool = False) -> Cells:
         """The cells with what was painted, without the fences that are `gone`; both are int8 or int32 by row.
@@ -93,13 +103,13 @@ def _longer(slots: IntArray, used: int, size: int) -> IntArray:
 
 def _more_arena(arena: IntArray, used: int, size: int) -> IntArray:
     """A longer copy; memory that is not written to yet is not taken."""
-    out = _aligned(size + size // 2 + BEHIND)
+    out = aligned(size + size // 2 + BEHIND)
     used = min(used, len(arena))
     out[:used] = arena[:used]
     return out
 
 
-def _aligned(words: int) -> IntArray:
+def aligned(words: int) -> IntArray:
     """int32[words] that starts with a line of the cache."""
     raw = np.empty(words + LINE, np.int32)
     skip = -raw.ctypes.data % (4 * LINE) // 4

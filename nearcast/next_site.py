@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.site import Site
+    from engine.site_map import SiteMap
     from geo.mistake import Mistake
 
 _ONE_AT_A_TIME: Final = Lock()
 
 
-def read_next(files: Mapping[str, bytes], previous: Site | None) -> tuple[Site | None, list[Mistake]]:
+def read_next(files: Mapping[str, bytes], previous: SiteMap | None) -> tuple[Site | None, list[Mistake]]:
     """`read_site`, once nobody else is about to read."""
     with _ONE_AT_A_TIME:
         return read_site(files, previous=previous)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from connectors.store_sqlite import SqliteStore
     from engine.site import Site
+    from engine.site_map import SiteMap
     from engine.wire import Frame
 
 #: So much of the journal, as it is packed, is unpacked ahead.
@@ -41,8 +42,8 @@ class Recovered:
     differences: int = 0
 
 
-def compiled(files: dict[str, bytes], previous: Site | None = None) -> Site:
-    """The site of these files. Raises `MistakesError` with all mistakes when it has any."""
+def compiled(files: dict[str, bytes], previous: SiteMap | None = None) -> Site:
+    """The site of these files; `previous` lends what is the same. Raises `MistakesError` with all mistakes if any."""
     site, mistakes = read_next(files, previous)
     if site is None:
         raise MistakesError(mistakes)
@@ -67,7 +68,10 @@ def recover(
         recovered = Recovered(engine, 0)
     else:
         version = site_version(checkpoint.state)
-        site = known if known is not None and known.version == version else compiled(store.site_files(version), known)
+        if known is not None and known.version == version:
+            site = known
+        else:
+            site = compiled(store.site_files(version), known.map if known is not None else None)
         recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq)
     if known is not None:
         recovered.engine.prepare(known)

@@ -95,7 +95,7 @@ class Reloader:
             except InputFaultError as error:
                 return self._refused(str(error))
             known = self._live.site
-            site, mistakes = await asyncio.to_thread(read_next, files, known)
+            site, mistakes = await asyncio.to_thread(read_next, files, known.map)
             if site is None:
                 return self.mistaken(mistakes)
             if unfit := self._unfit(site):

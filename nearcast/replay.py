@@ -17,12 +17,15 @@ from msgspec.structs import replace
 
 from connectors.store_sqlite import SqliteStore
 from engine.ports import DeliveryState
+from engine.settings import SETTINGS_FILE
+from engine.settings_file import read_settings
 from engine.snapshot import restore, site_version
 from engine.step import Engine
 from engine.wire import COLUMNS, Edited, Ended, Happened, Input, Located, UserChanged
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
+from nearcast.map_file import MapFile
 from nearcast.recording import Skipped, read_recordings
 from nearcast.recover import compiled, frames_ahead
 from nearcast.replay_report import Tally, progress_bar, report
@@ -44,7 +47,9 @@ SPAN_MS = 1_000
 def replay(site_path: Path, options: ReplayOptions) -> int:
     """Carry out `nearcast replay`: fold, write the files asked for, print the counts. Raises `InputFaultError`."""
     ready_kernels()
-    site = compiled(read_folder(site_path))
+    files = read_folder(site_path)
+    kept = MapFile(site_path / read_settings(files.get(SETTINGS_FILE, b""))[0].store).read()
+    site = compiled(files, kept)
     stores = [f for f in options.files if f.suffix == ".db"]
     with ExitStack() as stack:
         tally = Tally(

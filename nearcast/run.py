@@ -20,7 +20,8 @@ from engine.settings_file import read_settings
 from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
-from nearcast.wiring import Surroundings, start
+from nearcast.map_file import MapFile
+from nearcast.wiring import Surroundings, start, store_path
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -40,13 +41,15 @@ def run(path: Path, options: RunOptions) -> int:
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
+    map_file = MapFile(store_path(path, files))
+    map_file.begin()
     ready_kernels()
     sys.setswitchinterval(SWITCH_S)
     around = Surroundings(
         clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=listen_option(options.listen)
     )
     with contextlib.suppress(KeyboardInterrupt):
-        run_loop(_serve(path, files, around))
+        run_loop(_serve(path, files, around, map_file))
     return ExitCode.GOOD
 
 
@@ -60,8 +63,8 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-async def _serve(path: Path, files: dict[str, bytes], around: Surroundings) -> None:
-    process = await start(path, files, around)
+async def _serve(path: Path, files: dict[str, bytes], around: Surroundings, map_file: MapFile) -> None:
+    process = await start(path, files, around, map_file)
     gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

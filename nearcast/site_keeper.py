@@ -7,7 +7,7 @@ wanted, for all. Must not know what is done with a site. Compiling happens in a 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from connectors.clock import Clock
     from connectors.redis_sites import RedisSites, Wanted
     from engine.site import Site
+    from engine.site_map import SiteMap
     from geo.mistake import Mistake
 
 log = structlog.get_logger("nearcast.site")
@@ -139,5 +140,5 @@ class SiteKeeper:
         for call in self.changed:
             await call(site)
 
-    def _newest(self) -> Any:
-        return self.site if self._wanted is not None else None
+    def _newest(self) -> SiteMap | None:
+        return self.site.map if self._wanted is not None else None

@@ -29,6 +29,7 @@ from nearcast.door import Door
 from nearcast.fault import InputFaultError
 from nearcast.in_force import tell_site
 from nearcast.live import Live
+from nearcast.map_file import MapFile
 from nearcast.recover import Recovered, recover
 from nearcast.reload import Reloader
 from nearcast.upkeep import Upkeep
@@ -71,7 +72,9 @@ class Process:
     door: Door
     reloader: Reloader
     server: HttpServer
+    map_file: MapFile
     _loop: asyncio.Task[None]
+    _keeping: asyncio.Task[None]
     _beside: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -89,6 +92,8 @@ class Process:
         self.live.stop()
         await asyncio.wait([self._loop])
         await self.live.close()
+        await self._keeping
+        await asyncio.to_thread(self.map_file.keep, self.live.engine.site.map)
         self.store.close()
 
     async def broken(self) -> None:
@@ -96,11 +101,20 @@ class Process:
         await asyncio.shield(self._loop)
 
 
-async def start(path: Path, files: Mapping[str, bytes], around: Surroundings) -> Process:
-    """Start a site. Raises `MistakesError` when its files are bad and no version is stored, and `StoreError`."""
+def store_path(path: Path, files: Mapping[str, bytes]) -> Path:
+    """Where the store of a site is, also when other files of it are bad. Raises `MistakesError`."""
+    return path / _filled(read_settings(files.get(SETTINGS_FILE, b""))[0]).store
+
+
+async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, map_file: MapFile) -> Process:
+    """Start a site, with the map of its last run where that is kept.
+
+    Raises `MistakesError` when its files are bad and no version is stored, and `StoreError`.
+    """
     around.progress("reading the site")
-    site, mistakes = await asyncio.to_thread(read_site, files)
-    store = SqliteStore.open(path / _store_path(files, site))
+    kept = await asyncio.to_thread(map_file.read)
+    site, mistakes = await asyncio.to_thread(read_site, files, previous=kept)
+    store = SqliteStore.open(store_path(path, files))
     try:
         if site is None and store.site() is None:
             raise MistakesError(mistakes)
@@ -110,15 +124,16 @@ async def start(path: Path, files: Mapping[str, bytes], around: Surroundings) ->
             log.error(
                 "decisions came out otherwise than they are stored; what is stored stands", count=back.differences
             )
-        return await _start(path, site, mistakes, store, back, around)
+        return await _start(path, site, mistakes, store, back, map_file, around)
     except BaseException:
         store.close()
         raise
 
 
 async def _start(
-    path: Path, site: Site | None, mistakes: list[Mistake], store: SqliteStore, back: Recovered, around: Surroundings
-) -> Process:
+    path: Path, site: Site | None, mistakes: list[Mistake], store: SqliteStore, back: Recovered, map_file: MapFile,
+    around: Surroundings,
+) -> Process:  # fmt: skip
     in_force = site if site is not None else back.engine.site
     settings = _filled(in_force.settings)
     metrics = Metrics(settings.max_rules, around.clock)
@@ -155,9 +170,11 @@ async def _start(
         live.stop()
         await loop
         raise
-    log.info("ready", listen=server.url, version=in_force.version, folded_frames=back.tail)
+    drawn = "kept" if map_file.is_kept(in_force.map) else "made"
+    log.info("ready", listen=server.url, version=in_force.version, folded_frames=back.tail, map=drawn)
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
-    return Process(store, live, metrics, door, reloader, server, loop, beside)
+    keeping = asyncio.create_task(asyncio.to_thread(map_file.keep, live.engine.site.map))
+    return Process(store, live, metrics, door, reloader, server, map_file, loop, keeping, beside)
 
 
 def _make_live(
@@ -194,12 +211,6 @@ def _make_live(
         others=channels.others,
     )
     return live
-
-
-def _store_path(files: Mapping[str, bytes], site: Site | None) -> str:
-    """Where the store is: also when other files of the site are bad."""
-    settings = site.settings if site is not None else read_settings(files.get(SETTINGS_FILE, b""))[0]
-    return _filled(settings).store
 
 
 def _filled(settings: Settings) -> Settings:

@@ -57,7 +57,7 @@ def good() -> dict[str, bytes]:
 
 
 def site_of(files: dict[str, bytes], previous: Site | None = None) -> Site:
-    site, mistakes = read_site(files, previous=previous)
+    site, mistakes = read_site(files, previous=previous.map if previous else None)
     assert site is not None, [str(mistake) for mistake in mistakes]
     return site
 
@@ -149,7 +149,7 @@ def test_an_edit_of_few_fences_shares_the_map_and_says_what_a_new_one_says() -> 
     shapes = {fence.place.id: fence.shape for fence in first.fences}
     changed = [f.place.id for f in edited.fences if shapes.get(f.place.id) is not f.shape]
     assert changed == ["f007", "f900"]
-    assert edited.index._version.filled is first.index._version.filled
+    assert edited.index.version.filled is first.index.version.filled
     numbers, points = np.arange(len(edited.fences)), (np.full(300, 35.69), np.full(300, 139.7))
     assert len(numbers) == 300
     told = edited.borders.signed_distance_m(numbers, *points)
@@ -165,7 +165,7 @@ def test_an_edit_of_many_fences_makes_the_index_anew() -> None:
 
     first = site_of(city(50))
     second = site_of(city(51), first)
-    assert second.index._version.filled is not first.index._version.filled
+    assert second.index.version.filled is not first.index.version.filled
 
 
 def test_the_version_is_of_the_files_that_matter_alone() -> None:

@@ -87,7 +87,7 @@ def test_records_hold_what_was_painted_and_lie_in_as_few_lines_as_they_can() -> 
     rng = np.random.default_rng(3)
     shapes: list[Shape] = [star(rng, 35.69 + k * 2e-4, 139.7, 90.0 + 9.0 * k, 9) for k in range(40)]
     index = FenceIndex.build(shapes)
-    cells, columns = index._version.cells, index._version.columns
+    cells, columns = index.version.cells, index.version.columns
     painted = paint(columns, np.arange(40, dtype=np.int32), np.zeros(40, np.int8), lattice(12).reshape(1, 4))
     assert len(painted.tile_keys) == cells.written.tiles
     seen = 0

@@ -58,5 +58,6 @@ async def test_a_start_after_an_end_at_rest_folds_nothing_and_a_second_signal_do
         process.tell(signal.SIGTERM)
         process.tell(signal.SIGINT)
         assert await process.ended() == 0
-        assert (await process.start())["folded_frames"] == 0
+        ready = await process.start()
+        assert (ready["folded_frames"], ready["map"]) == (0, "kept")
         assert [p["device"] for p in await process.get("/v1/places/shinjuku/present")] == ["d-1"]

@@ -48,7 +48,7 @@ def test_threads_that_read_at_the_same_time_do_not_spoil_each_others_index() -> 
     first, _ = read_site(files(0))
     assert first is not None
     with ThreadPoolExecutor(8) as pool:
-        sites = list(pool.map(lambda seed: read_next(files(seed), first)[0], range(1, EDITS + 1)))
+        sites = list(pool.map(lambda seed: read_next(files(seed), first.map)[0], range(1, EDITS + 1)))
     assert all(site is not None and site.index is not first.index for site in sites)
     for seed in (1, EDITS // 2, EDITS):
         assert found_by(sites[seed - 1]) == found_by(read_site(files(seed))[0])

@@ -47,7 +47,7 @@ class Sites:
     def read(self, town: Town) -> Site:
         """The site of a town; a mistake in it is one of the simulation."""
         last = next(reversed(self.by_version.values()), None)
-        site, mistakes = read_site(town.files(), previous=last)
+        site, mistakes = read_site(town.files(), previous=last.map if last else None)
         assert site is not None, "\n".join(map(str, mistakes))
         self.towns[site.version] = town
         return self.by_version.setdefault(site.version, site)

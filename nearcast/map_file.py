@@ -1,0 +1,162 @@
+"""The map of a site on disk, beside the store: so that a start reads it, rather than make it anew.
+
+Owns the file, and when it is good: whole, and written by these very sources. It holds nothing that the site's files do
+not say; whoever deletes it costs the next start some seconds. Must not know what the arrays in it mean.
+
+    magic | length of the head | head | arrays, each from a multiple of ALIGNED on
+
+The head is JSON: the stamp of the sources, and of each array its name, dtype, shape and checksum. Arrays are read into
+memory that starts with a line of the processor's cache, where the index wants it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import pkgutil
+import threading
+import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+import structlog
+
+import engine
+import geo
+import rules
+from engine.site_map import arrays_of_map, map_of
+from geo.record import aligned
+from geo.uncollected import uncollected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from io import BufferedReader
+    from pathlib import Path
+
+    from engine.site_map import SiteMap
+    from geo.kept import Arrays
+
+log = structlog.get_logger("nearcast.map")
+
+#: The file is the store's with this behind it.
+SUFFIX: Final = ".map"
+MAGIC: Final = b"nearcast map\n"
+ALIGNED: Final = 4096
+HEAD_BYTES_MAX: Final = 1 << 20
+
+
+class MapFile:
+    """The kept map of one store."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store.with_name(store.name + SUFFIX)
+        self._kept: SiteMap | None = None
+        self._coming: Future[SiteMap | None] | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def begin(self) -> None:
+        """Begin to read, in a thread: most of it needs no interpreter, and a start has other things to do meanwhile."""
+        pool = ThreadPoolExecutor(1, "map")
+        self._coming = pool.submit(self._read)
+        pool.shutdown(wait=False)
+
+    def read(self) -> SiteMap | None:
+        """The kept map, or None where there is none that is good."""
+        return self._read() if self._coming is None else self._coming.result()
+
+    @uncollected()
+    def _read(self) -> SiteMap | None:
+        try:
+            with self.path.open("rb") as file:
+                arrays = _read(file)
+            if arrays is not None:
+                self._kept = map_of(arrays)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            log.warning("the kept map is not whole, it is made anew", file=str(self.path), error=str(error))
+        return self._kept
+
+    def is_kept(self, site_map: SiteMap) -> bool:
+        """True if the file has this very map."""
+        kept = self._kept
+        return kept is not None and kept.index is site_map.index and kept.digests == site_map.digests
+
+    def keep(self, site_map: SiteMap) -> None:
+        """Write the map, unless it is the kept one. A disk that does not take it is told in the log; that is all."""
+        with self._one_at_a_time:
+            if self.is_kept(site_map):
+                return
+            arrays = arrays_of_map(site_map)
+            if arrays is None:
+                return
+            fresh = self.path.with_name(self.path.name + ".new")
+            try:
+                with fresh.open("wb") as file:
+                    _write(file, arrays)
+                os.replace(fresh, self.path)
+            except OSError as error:
+                fresh.unlink(missing_ok=True)
+                log.warning("the map is not kept, so the next start makes it anew", file=str(fresh), error=str(error))
+                return
+            self._kept = site_map
+
+
+def _write(file: IO[bytes], arrays: Arrays) -> None:
+    blocks = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    head = orjson.dumps({
+        "stamp": stamp(),
+        "arrays": {
+            name: {"dtype": block.dtype.str, "shape": block.shape, "crc": zlib.crc32(_bytes_of(block))}
+            for name, block in blocks.items()
+        },
+    })  # fmt: skip
+    file.write(MAGIC + len(head).to_bytes(8, "little") + zlib.crc32(head).to_bytes(4, "little") + head)
+    for block in blocks.values():
+        file.seek(-file.tell() % ALIGNED, os.SEEK_CUR)
+        file.write(_bytes_of(block))
+    file.truncate()
+
+
+def _read(file: BufferedReader) -> Arrays | None:
+    """The arrays of a file; None if other sources wrote it. Raises `ValueError` and its like where it is not whole."""
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError("it is no map")
+    size, crc = int.from_bytes(file.read(8), "little"), int.from_bytes(file.read(4), "little")
+    text = file.read(min(size, HEAD_BYTES_MAX))
+    if zlib.crc32(text) != crc:
+        raise ValueError("its head is broken")
+    head: Mapping[str, Any] = orjson.loads(text)
+    if head["stamp"] != stamp():
+        return None
+    arrays = {}
+    for name, said in head["arrays"].items():
+        file.seek(-file.tell() % ALIGNED, os.SEEK_CUR)
+        block = _block(np.dtype(said["dtype"]), tuple(said["shape"]))
+        if file.readinto(_bytes_of(block)) != block.nbytes or zlib.crc32(_bytes_of(block)) != said["crc"]:
+            raise ValueError(f"`{name}` is broken")
+        arrays[name] = block
+    return arrays
+
+
+def _block(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """An array that nothing is written to yet."""
+    size = math.prod(shape) * dtype.itemsize
+    return aligned(-(-size // 4)).view(np.uint8)[:size].view(dtype).reshape(shape)
+
+
+def _bytes_of(block: np.ndarray[Any, Any]) -> memoryview:
+    return block.reshape(-1).view(np.uint8).data
+
+
+def stamp() -> str:
+    """What tells apart all that a map depends on beside the site's files: our sources, and the time zones' borders."""
+    digest = hashlib.sha256(version("tzfpy").encode())
+    for package in (geo, rules, engine):
+        for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
+            digest.update(pkgutil.get_data(package.__name__, f"{name}.py") or b"")
+    return digest.hexdigest()
