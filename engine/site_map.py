@@ -76,9 +76,6 @@ def _index(
     return previous.index.edited(kept, [shapes[n] for n in fresh])
 
 
-_PLAIN: Final = DetectionBlock()
-
-
 def arrays_of_map(site_map: SiteMap) -> Arrays | None:
     """The map as arrays by name; None if a fence has free data that JSON as we write it has no words for."""
     fences = site_map.fences
@@ -88,7 +85,7 @@ def arrays_of_map(site_map: SiteMap) -> Arrays | None:
         "fences": [
             (
                 fence.place.id, fence.place.name, sorted(fence.place.tags), fence.place.group, fence.place.timezone,
-                fence.place.data, None if fence.block == _PLAIN else astuple(fence.block),
+                fence.place.data, None if fence.block == DetectionBlock() else astuple(fence.block),
                 paths[fence.file], fence.line, fence.column,
             )
             for fence in fences
@@ -125,7 +122,7 @@ def map_of(arrays: Arrays) -> SiteMap:
             timezone=None if zone is None else sys.intern(zone),
             data=data,
         )
-        judged = _PLAIN if block is None else DetectionBlock(*block)
+        judged = DetectionBlock() if block is None else DetectionBlock(*block)
         fences.append(FenceDraft(place, shape, judged, paths[path], line, column))
     index = index_of(arrays)
     digests = {path: bytes.fromhex(digest) for path, digest in said["files"].items()}

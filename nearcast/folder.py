@@ -62,6 +62,21 @@ def read_folder(path: Path | str, *, warn: Callable[[str], None] | None = None) 
     return files
 
 
+def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What tells that a file of the site changed: names, times, sizes. A folder that is gone has none.
+
+    Other files in the folder do not count: a channel may write there, message after message.
+    """
+    seen = []
+    try:
+        for name, file in sorted(_members(path, lambda _: None)):
+            stat = file.stat()
+            seen.append((name, stat.st_mtime_ns, stat.st_size))
+    except OSError:  # somebody is changing it: the next look sees what became of it
+        return ()
+    return tuple(seen)
+
+
 def _members(root: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, Path]]:
     for entry in root.iterdir():
         name = entry.name

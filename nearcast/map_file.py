@@ -23,7 +23,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
-import structlog
 
 import engine
 import geo
@@ -33,14 +32,12 @@ from geo.record import aligned
 from geo.uncollected import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from io import BufferedReader
     from pathlib import Path
 
     from engine.site_map import SiteMap
     from geo.kept import Arrays
-
-log = structlog.get_logger("nearcast.map")
 
 #: The file is the store's with this behind it.
 SUFFIX: Final = ".map"
@@ -50,10 +47,11 @@ HEAD_BYTES_MAX: Final = 1 << 20
 
 
 class MapFile:
-    """The kept map of one store."""
+    """The kept map of one store. `warn` gets one line where it cannot be used, or cannot be written."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, warn: Callable[[str], None] = lambda _: None) -> None:
         self.path = store.with_name(store.name + SUFFIX)
+        self._warn = warn
         self._kept: SiteMap | None = None
         self._coming: Future[SiteMap | None] | None = None
         self._one_at_a_time = threading.Lock()
@@ -78,7 +76,7 @@ class MapFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            log.warning("the kept map is not whole, it is made anew", file=str(self.path), error=str(error))
+            self._warn(f"the kept map `{self.path}` cannot be used, it is made anew: {error}")
         return self._kept
 
     def is_kept(self, site_map: SiteMap) -> bool:
@@ -87,7 +85,7 @@ class MapFile:
         return kept is not None and kept.index is site_map.index and kept.digests == site_map.digests
 
     def keep(self, site_map: SiteMap) -> None:
-        """Write the map, unless it is the kept one. A disk that does not take it is told in the log; that is all."""
+        """Write the map, unless it is the kept one. That a disk does not take it is told, and that is all."""
         with self._one_at_a_time:
             if self.is_kept(site_map):
                 return
@@ -101,7 +99,7 @@ class MapFile:
                 os.replace(fresh, self.path)
             except OSError as error:
                 fresh.unlink(missing_ok=True)
-                log.warning("the map is not kept, so the next start makes it anew", file=str(fresh), error=str(error))
+                self._warn(f"the map cannot be kept as `{self.path}`, so the next start makes it anew: {error}")
                 return
             self._kept = site_map
 

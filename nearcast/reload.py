@@ -14,7 +14,7 @@ import structlog
 from connectors.intake import Unavailable
 from engine.ports import StoreError
 from nearcast.fault import InputFaultError
-from nearcast.folder import read_folder
+from nearcast.folder import fingerprint, read_folder
 from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
@@ -120,18 +120,3 @@ class Reloader:
         self._metrics.reloaded(good=False)
         log.error("reload refused", why=why)
         return False
-
-
-def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """What tells that a file of the site changed: names, times, sizes. A folder that is gone has none."""
-    seen = []
-    for file in sorted(path.rglob("*")):
-        parts = file.relative_to(path).parts
-        if "var" in parts or any(p.startswith(".") for p in parts):
-            continue
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        seen.append(("/".join(parts), stat.st_mtime_ns, stat.st_size))
-    return tuple(seen)

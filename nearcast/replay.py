@@ -7,6 +7,7 @@ Owns the recording's clock and what is counted and written. Must not know the fo
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,10 +47,9 @@ SPAN_MS = 1_000
 
 def replay(site_path: Path, options: ReplayOptions) -> int:
     """Carry out `nearcast replay`: fold, write the files asked for, print the counts. Raises `InputFaultError`."""
-    ready_kernels()
     files = read_folder(site_path)
-    kept = MapFile(site_path / read_settings(files.get(SETTINGS_FILE, b""))[0].store).read()
-    site = compiled(files, kept)
+    ready_kernels()
+    site = _site(site_path, files)
     stores = [f for f in options.files if f.suffix == ".db"]
     with ExitStack() as stack:
         tally = Tally(
@@ -65,6 +65,20 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
                 replay_files(site, options, tally, bar)
     report(tally, options, sys.stdout)
     return ExitCode.GOOD
+
+
+def _site(path: Path, files: dict[str, bytes]) -> Site:
+    """The site, with the map beside its store where it is run: whoever tries rule after rule waits for it once."""
+    store = path / read_settings(files.get(SETTINGS_FILE, b""))[0].store
+    map_file = MapFile(store, warn=_warn)
+    site = compiled(files, map_file.read())
+    if store.parent.is_dir() and os.access(store.parent, os.W_OK):
+        map_file.keep(site.map)
+    return site
+
+
+def _warn(line: str) -> None:
+    sys.stderr.write(f"warning: {line}\n")
 
 
 def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> None:
@@ -218,7 +232,7 @@ def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
                 "the site's files differ from the version in force in the store: replaying under the files\n"
             )
         engine = None
-        for seq, effects in fold_store(store, None if as_live else site):
+        for seq, effects in fold_store(store, site, as_live=as_live):
             tally.effects(effects)
             bar.advance(1)
             engine = seq
@@ -226,21 +240,23 @@ def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
             raise InputFaultError(f"{path}: the journal is empty, there is nothing to replay")
 
 
-def fold_store(store: SqliteStore, instead: Site | None) -> Iterator[tuple[int, Effects]]:
+def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tuple[int, Effects]]:
     """Fold a store's frames from its oldest on, yielding what each step leaves behind.
 
-    With `instead`, that site is in force all along, and the recorded edits are left out.
+    Unless `as_live`, the site is in force all along, and the recorded edits are left out.
     """
     origin = store.origin()
     engine: Engine | None = None
     after = 0
     if origin is not None:
         version = site_version(origin.state)
-        engine, after = restore(origin.state, compiled(store.site_files(version))), origin.seq
+        engine, after = restore(origin.state, compiled(store.site_files(version), site.map)), origin.seq
+        engine.prepare(site)  # where it comes into force it need not be compiled again
     for seq, frame in frames_ahead(store, after):
         if engine is None:
-            engine = Engine(instead if instead is not None else compiled({}), frame.now_ms)
-        inputs = frame.inputs if instead is None else [i for i in frame.inputs if not isinstance(i, Edited)]
+            engine = Engine(compiled({}) if as_live else site, frame.now_ms)
+            engine.prepare(site)
+        inputs = frame.inputs if as_live else [i for i in frame.inputs if not isinstance(i, Edited)]
         yield seq, engine.step(inputs, frame.now_ms)
 
 

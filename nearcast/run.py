@@ -12,6 +12,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+import structlog
+
 from connectors.clock import MachineClock
 from connectors.logs import configure_logs
 from engine.listen import parse_listen
@@ -41,7 +43,7 @@ def run(path: Path, options: RunOptions) -> int:
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
-    map_file = MapFile(store_path(path, files))
+    map_file = MapFile(store_path(path, files), warn=structlog.get_logger("nearcast.map").warning)
     map_file.begin()
     ready_kernels()
     sys.setswitchinterval(SWITCH_S)
