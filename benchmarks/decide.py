@@ -17,6 +17,7 @@ from benchmarks.crowd import T0
 from benchmarks.site import site_of
 from rules.decide import decide
 from rules.facts import Decision, Kind, Occasion, Send, User
+from rules.view import View
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -54,8 +55,7 @@ def bench(size: Size, keep: ExitStack) -> Bench:
 
     def ours() -> list[Decision]:
         return [
-            decide(rule, rule.triggers[0], occasion, user, occasion.time_ms, site.rules, site.places)
-            for occasion, user in asked
+            decide(rule, View(occasion, user, occasion.time_ms, site.rules, site.places)) for occasion, user in asked
         ]
 
     return Bench(
@@ -91,9 +91,10 @@ def occasions(size: Size, keep: ExitStack, *, rules: int) -> Bench:
 
     def ours() -> list[Decision]:
         return [
-            decide(rule, trigger, occasion, user, occasion.time_ms, site.rules, site.places)
+            decide(rule, view)
             for (occasion, user), _ in asked
-            for rule, trigger in site.rules.for_transition(occasion.place or places[0], occasion.kind)
+            for view in (View(occasion, user, occasion.time_ms, site.rules, site.places),)
+            for rule, _ in site.rules.for_transition(occasion.place or places[0], occasion.kind)
         ]
 
     return Bench(

@@ -19,6 +19,7 @@ from engine.told import KINDS
 from rules.decide import decide, matches
 from rules.facts import Kind, Occasion, Outcome, Send
 from rules.ids import action_key, h
+from rules.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from engine.told import Telling, Transition
     from engine.wire import Ended, Happened
     from rules.facts import Decision
-    from rules.model import Rule, Trigger
+    from rules.model import Rule
     from rules.place import Place
 
 
@@ -101,11 +102,8 @@ class Judge:
             told.accuracy_m, told.mocked,
         )  # fmt: skip
         edited = told.kind is Kind.ENTERED and told.cause == "edited"
-        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
-        for rule, trigger in candidates:
-            if rule is not decided and (rule.initial_fire or not edited):
-                decided = rule
-                self._decide(rule, trigger, occasion, told.now_ms, told.request, told.now_ms, judged)
+        rules = [rule for rule, _ in candidates if rule.initial_fire or not edited]
+        self._decide(rules, occasion, told.now_ms, told.request, told.now_ms, judged)
 
     def happened(self, event: Happened, now_ms: int, judged: Judged) -> bool:
         """Judge an event; False when it was there before."""
@@ -115,11 +113,8 @@ class Judge:
             Kind.EVENT, h(event.user, event.id), event.time_ms, event.user, event_type=event.type, event_id=event.id,
             data=event.data,
         )  # fmt: skip
-        decided: Rule | None = None  # a rule has one decision, however many of its triggers fit
-        for rule, trigger in self.site.rules.for_event(event.type):
-            if rule is not decided and matches(trigger, occasion):
-                decided = rule
-                self._decide(rule, trigger, occasion, now_ms, NO_REQUEST, now_ms, judged)
+        rules = [rule for rule, trigger in self.site.rules.for_event(event.type) if matches(trigger, occasion)]
+        self._decide(rules, occasion, now_ms, NO_REQUEST, now_ms, judged)
         return True
 
     def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:
@@ -132,7 +127,7 @@ class Judge:
                 Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, device, place,
                 timer_rule=rang.rule.id, timer_index=rang.trigger.index,
             )  # fmt: skip
-            self._decide(rang.rule, rang.trigger, occasion, now_ms, NO_REQUEST, None, judged)
+            self._decide([rang.rule], occasion, now_ms, NO_REQUEST, None, judged)
 
     def ended(self, ended: Ended, now_ms: int, judged: Judged) -> None:
         """A delivery ended: record it, and settle the limits."""
@@ -160,31 +155,43 @@ class Judge:
         judged.endings += [Ending(key, DeliveryState.CANCELLED, now_ms, detail=detail) for key in keys]
 
     def _decide(
-        self, rule: Rule, trigger: Trigger, occasion: Occasion, now_ms: int, request: int, received_ms: int | None,
+        self, rules: Sequence[Rule], occasion: Occasion, now_ms: int, request: int, received_ms: int | None,
         judged: Judged,
     ) -> None:  # fmt: skip
-        user = self.people.user(occasion.user)
-        if rule.id in self.site.rules.looking_back:
-            self.people.look_back(user)
-        decision = decide(rule, trigger, occasion, user, now_ms, self.site.rules, self.site.places)
-        if decision.key in self.people.decided:
-            return  # the first outcome stands
-        judged.decisions.append(decision)
-        judged.requests.append(request)
-        if decision.outcome is not Outcome.SEND:
+        """Decide an occasion by these rules, in order. A rule that stands there twice, side by side, decides once."""
+        if not rules:
             return
-        place = occasion.place.id if occasion.place else None
-        tags = tuple(sorted(rule.tags))
+        user = self.people.user(occasion.user)
+        if any(rule.looks_back for rule in rules):
+            self.people.look_back(user)
+        view = View(occasion, user, now_ms, self.site.rules, self.site.places)
+        decided: Rule | None = None
+        for rule in rules:
+            if rule is decided:
+                continue
+            decided = rule
+            decision = decide(rule, view)
+            if decision.key in self.people.decided:
+                continue  # the first outcome stands
+            judged.decisions.append(decision)
+            judged.requests.append(request)
+            if decision.outcome is Outcome.SEND:
+                self._send(rule, decision, received_ms, judged)
+
+    def _send(self, rule: Rule, decision: Decision, received_ms: int | None, judged: Judged) -> None:
+        """Reserve the limits, and make a delivery for each message."""
+        place = decision.occasion.place.id if decision.occasion.place else None
+        user, now_ms, tags = decision.user, decision.time_ms, tuple(sorted(rule.tags))
         made = []
         for message in decision.messages:
             key = action_key(decision.key, message.index)
             made.append(
                 Delivery(
-                    key, decision.key, rule.id, user.id, message.channel, delivery_body(key, decision, message), now_ms,
+                    key, decision.key, rule.id, user, message.channel, delivery_body(key, decision, message), now_ms,
                     now_ms + message.ttl_ms, tags, place, decision.test, message.at_most_once, received_ms,
                 )
             )  # fmt: skip
         self.people.reserve(
-            Send(decision.key, rule.id, tags, place, now_ms, decision.test), user.id, [d.key for d in made]
+            Send(decision.key, rule.id, tags, place, now_ms, decision.test), user, [d.key for d in made]
         )
         judged.deliveries.extend(made)

@@ -24,6 +24,7 @@ from nearcast.folder import read_folder
 from nearcast.site_store import filled_settings, store_path
 from rules.decide import messages_of
 from rules.facts import Decision, Kind, Occasion, Outcome, Reason, User
+from rules.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def _deliveries(draft: Draft, rule: Rule, user: User, now_ms: int) -> list[Deliv
         dwell_ms=trigger.dwell_ms,
         event_type=trigger.event_type if trigger.kind is Kind.EVENT else None,
     )
-    messages = messages_of(rule, occasion, user, draft.rules)
+    messages = messages_of(rule, View(occasion, user, now_ms, draft.rules, draft.places))
     key = secrets.token_hex(16)
     decision = Decision(
         key, rule.id, rule.version, user.id, occasion, Outcome.SEND, Reason.SENT, now_ms, messages=messages, test=True

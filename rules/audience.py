@@ -14,28 +14,11 @@ from rules.facts import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rules.facts import User
-    from rules.place import Place, PlaceRef
+    from rules.facts import Refusal
+    from rules.place import PlaceRef
+    from rules.view import View
 
 Truth = bool | None
-
-
-@dataclass(slots=True)
-class View:
-    """What clauses look at. `values` gathers what they saw.
-
-    With `given`, every consent counts as given, and `lacking` tells whether one was asked for that is not; with
-    `consents_only`, whatever is not a consent cannot be told.
-    """
-
-    user: User
-    now_ms: int
-    place: Place | None
-    places: Mapping[str, Place]
-    given: bool = False
-    lacking: bool = False
-    consents_only: bool = False
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 class Clause(Protocol):
@@ -111,9 +94,13 @@ def _first(clauses: tuple[Clause, ...], view: View, verdict: Truth) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A clause without clauses in it; `path` is where it stands, such as `audience.all[1].attribute`."""
+    """A clause without clauses in it; `path` is where it stands, such as `audience.all[1].attribute`.
+
+    `seen` is the name under which it shows what it looked at.
+    """
 
     path: str
+    seen: str = field(init=False, repr=False, compare=False)
 
     def blame(self, view: View, verdict: Truth) -> str:
         return self.path
@@ -125,9 +112,11 @@ class Consent(Leaf):
 
     purpose: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", f"consent.{self.purpose}")
+
     def judge(self, view: View) -> Truth:
-        found = view.user.consent.get(self.purpose)
-        view.values[f"consent.{self.purpose}"] = found
+        found = view.values[self.seen] = view.user.consent.get(self.purpose)
         if found is True:
             return True
         view.lacking = True
@@ -148,15 +137,23 @@ class Attribute(Leaf):
     most: float | None = None
     exists: bool | None = None
     _texts: frozenset[str] = field(init=False, repr=False, compare=False)
+    _lists: bool = field(init=False, repr=False, compare=False)
+    """It asks for one of some values, and nothing else."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", f"attribute.{self.name}")
         object.__setattr__(self, "_texts", frozenset(value for value in self.values or () if isinstance(value, str)))
+        others = (self.least, self.most, self.exists)
+        object.__setattr__(self, "_lists", self.values is not None and others == (None, None, None))
 
     def judge(self, view: View) -> Truth:
         if view.consents_only:
             return None
-        found = attribute(view.user.attributes, self.name)
-        view.values[f"attribute.{self.name}"] = found
+        name, attributes = self.name, view.user.attributes
+        found = attributes[name] if name in attributes else attribute(attributes, name)
+        view.values[self.seen] = found
+        if self._lists and found.__class__ is str:
+            return found in self._texts
         if self.exists is False:
             return found is None
         if found is None:
@@ -195,11 +192,14 @@ class Inside(Leaf):
 
     ref: PlaceRef
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", f"inside.{self.ref}")
+
     def judge(self, view: View) -> Truth:
         if view.consents_only:
             return None
         found = any(held[0] > 0 and covers(self.ref, place, view) for place, held in view.user.inside.items())
-        view.values[f"inside.{self.ref}"] = found
+        view.values[self.seen] = found
         return found
 
 
@@ -212,12 +212,18 @@ class EventCount(Leaf):
     least: int = 0
     most: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", f"event_count.{self.type}")
+
     def judge(self, view: View) -> Truth:
         if view.consents_only:
             return None
-        since = -1 if self.within_ms is None else view.now_ms - self.within_ms
-        count = sum(1 for time_ms, kind in view.user.events if time_ms > since and kind == self.type)
-        view.values[f"event_count.{self.type}"] = count
+        since, wanted = -1 if self.within_ms is None else view.now_ms - self.within_ms, self.type
+        count = 0
+        for time_ms, kind in view.user.events:
+            if time_ms > since and kind == wanted:
+                count += 1
+        view.values[self.seen] = count
         return self.least <= count and (self.most is None or count <= self.most)
 
 
@@ -230,17 +236,20 @@ class Visits(Leaf):
     least: int = 0
     most: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", f"visits.{self.ref or 'same'}")
+
     def judge(self, view: View) -> Truth:
-        if view.consents_only or (self.ref is None and view.place is None):
+        if view.consents_only or (self.ref is None and view.occasion.place is None):
             return None
         since = -1 if self.within_ms is None else view.now_ms - self.within_ms
         count = sum(1 for time_ms, place in view.user.visits if time_ms > since and self._means(place, view))
-        view.values[f"visits.{self.ref or 'same'}"] = count
+        view.values[self.seen] = count
         return self.least <= count and (self.most is None or count <= self.most)
 
     def _means(self, place: str, view: View) -> bool:
         if self.ref is None:
-            return view.place is not None and place == view.place.id
+            return view.occasion.place is not None and place == view.occasion.place.id
         return covers(self.ref, place, view)
 
 
@@ -250,43 +259,36 @@ class UserIn(Leaf):
 
     ids: frozenset[str]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", "user")
+
     def judge(self, view: View) -> Truth:
         if view.consents_only:
             return None
-        view.values["user"] = view.user.id
+        view.values[self.seen] = view.user.id
         return view.user.id in self.ids
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why an audience refuses: the reason and the path of the clause, or (None, None) where it does not."""
-
-    reason: Reason | None = None
-    clause: str | None = None
-
-
-_MEANT = Verdict()
-
-
-def judge(audience: Clause, view: View) -> Verdict:
-    """Whether the user is meant.
+def judge(audience: Clause, view: View) -> Refusal | None:
+    """Why the user is not meant; None if they are.
 
     False with every consent taken as given is `audience`; else False is `consent`; else None is `unknown`.
     """
-    view.given = True
+    view.given, view.lacking = True, False
     supposed = audience.judge(view)
     if supposed is False:
-        return Verdict(Reason.AUDIENCE, audience.blame(view, False))
+        return Reason.AUDIENCE, audience.blame(view, False) or "audience", view.values
     view.given = False
     found = audience.judge(view) if view.lacking else supposed
     if found is True:
-        return _MEANT
-    return Verdict(Reason.UNKNOWN if found is None else Reason.CONSENT, audience.blame(view, found))
+        return None
+    reason = Reason.UNKNOWN if found is None else Reason.CONSENT
+    return reason, audience.blame(view, found) or "audience", view.values
 
 
-def withdrawn(audience: Clause, user: User) -> bool:
+def withdrawn(audience: Clause, view: View) -> bool:
     """True if the consents alone, as they are now, shut the user out, whatever else is true of them."""
-    view = View(user, 0, None, {}, consents_only=True)
+    view.given, view.consents_only = False, True
     return audience.judge(view) is False
 
 

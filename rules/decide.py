@@ -7,26 +7,29 @@ outside makes it raise. Instants are epoch milliseconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rules.audience import View, attribute, judge, same, withdrawn
-from rules.facts import Decision, Kind, Message, Outcome, Reason
-from rules.ids import decision_key
+from rules.audience import attribute, same, withdrawn
+from rules.facts import Decision, Kind, Message, Occasion, Outcome, Reason
+from rules.ids import hashed
 from rules.limits import hit
 from rules.model import TRANSITIONS
 from rules.texts import Text, Values
-from rules.windows import zone_for
+from rules.view import View
 from rules.zones import clock_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
 
-    from rules.facts import Occasion, User
-    from rules.model import Rule, Trigger
+    from rules.facts import Refusal, User
+    from rules.model import Action, Rule, Trigger
     from rules.place import Place
     from rules.ruleset import RuleSet
 
-_Refusal = tuple[Reason, str, dict[str, Any]]
+# Python looks a member up in its Enum for longer than most checks take.
+_SEND: Final = Outcome.SEND
+_SUPPRESS: Final = Outcome.SUPPRESS
+_SENT: Final = Reason.SENT
 
 
 def matches(trigger: Trigger, occasion: Occasion) -> bool:
@@ -50,114 +53,92 @@ def _holds(occasion: Occasion, path: str, values: tuple[Any, ...]) -> bool:
     return any(same(element, value) for element in elements for value in values)
 
 
-def decide(
-    rule: Rule,
-    trigger: Trigger,
-    occasion: Occasion,
-    user: User,
-    now_ms: int,
-    ruleset: RuleSet,
-    places: Mapping[str, Place],
-) -> Decision:
-    """Decide whether a rule messages a user on an occasion that matches its trigger.
+def decide(rule: Rule, view: View) -> Decision:
+    """Decide whether a rule messages a user on an occasion that one of its triggers matches.
 
-    Windows are judged at the occasion's time, quiet hours and limits at `now_ms`. The reason is the first that applies
-    of those of `Reason`, in their order. `places` are all places by id, for conditions on the user's presence.
+    Windows are judged at the occasion's time, quiet hours and limits at `view.now_ms`. The reason is the first that
+    applies of those of `Reason`, in their order.
     """
-    view = View(user, now_ms, occasion.place, places)
-    refusal = _refuse(rule, occasion, user, now_ms, ruleset, view)
-    key = decision_key(rule.id, user.id, occasion.id)
+    occasion, user, now_ms = view.occasion, view.user, view.now_ms
+    key = hashed(rule.key_head + view.key_tail)
+    refusal = _refuse(rule, view)
     if refusal is not None:
-        reason, clause, values = refusal
+        reason, clause, seen = refusal
         return Decision(
-            key, rule.id, rule.version, user.id, occasion, Outcome.SUPPRESS, reason, now_ms, clause, values,
-            test=rule.test,
-        )  # fmt: skip
+            key, rule.id, rule.version, user.id, occasion, _SUPPRESS, reason, now_ms, clause, seen, (), rule.test
+        )
+    seen = view.values if rule.audience is not None else {}
+    messages = messages_of(rule, view)
     return Decision(
-        key, rule.id, rule.version, user.id, occasion, Outcome.SEND, Reason.SENT, now_ms, None, view.values,
-        messages_of(rule, occasion, user, ruleset), rule.test,
-    )  # fmt: skip
-
-
-def _refuse(rule: Rule, occasion: Occasion, user: User, now_ms: int, ruleset: RuleSet, view: View) -> _Refusal | None:
-    """The first reason not to send: its clause, and what was seen."""
-    refusal = _by_occasion(rule, occasion, user, now_ms, ruleset)
-    if refusal is not None:
-        return refusal
-    if rule.audience is not None:
-        verdict = judge(rule.audience, view)
-        if verdict.reason is not None:
-            return verdict.reason, verdict.clause or "audience", view.values
-    reached = hit(
-        rule.limits,
-        rule=rule.id,
-        kind=occasion.kind,
-        user=user,
-        place=occasion.place,
-        now_ms=now_ms,
-        test=rule.test,
-        default_zone=ruleset.timezone,
+        key, rule.id, rule.version, user.id, occasion, _SEND, _SENT, now_ms, None, seen, messages, rule.test
     )
-    if reached is not None:
-        return reached.reason, reached.clause, reached.values
+
+
+def _refuse(rule: Rule, view: View) -> Refusal | None:
+    """The first reason not to send: its clause, and what was seen. What a rule does not ask costs next to nothing."""
+    occasion = view.occasion
+    if view.age_ms > rule.max_event_age_ms:
+        return Reason.STALE, "max_event_age", {"age_ms": view.age_ms, "max_event_age_ms": rule.max_event_age_ms}
+    if rule.max_accuracy_m is not None and not _is_within(occasion.accuracy_m, rule.max_accuracy_m):
+        seen = {"accuracy_m": occasion.accuracy_m, "max_accuracy_m": rule.max_accuracy_m}
+        return Reason.LOW_ACCURACY, "max_accuracy", seen
+    if occasion.mocked and rule.mocked == "suppress":
+        return Reason.MOCKED, "mocked", {"mocked": True}
+    if not rule.always:
+        zone = view.zone(rule.schedule.timezone)
+        clause = _closed(rule, occasion.time_ms, zone)
+        if clause is not None:
+            return Reason.WINDOW, clause, {"time": clock_text(occasion.time_ms, zone), "timezone": zone.key}
+    if rule.audience is not None:
+        refusal = view.refusal(rule.audience)
+        if refusal is not None:
+            return refusal
+    if view.user.sends:
+        refusal = hit(rule.limits, view, rule=rule.id, test=rule.test)
+        if refusal is not None:
+            return refusal
     if rule.quiet_hours is not None:
-        zone = zone_for(rule.quiet_hours.timezone, occasion.place, user, ruleset.timezone)
-        if rule.quiet_hours.is_quiet(now_ms, zone):
-            return Reason.QUIET_HOURS, "quiet_hours", {"time": clock_text(now_ms, zone), "timezone": zone.key}
-    if rule.test and user.id not in ruleset.test_users:
+        zone = view.zone(rule.quiet_hours.timezone)
+        if rule.quiet_hours.hold(view.shown(zone)):
+            return Reason.QUIET_HOURS, "quiet_hours", {"time": clock_text(view.now_ms, zone), "timezone": zone.key}
+    if rule.test and view.user.id not in view.rules.test_users:
         return Reason.NOT_TEST_USER, "state", {"state": rule.state}
     return None
 
 
-def _by_occasion(rule: Rule, occasion: Occasion, user: User, now_ms: int, ruleset: RuleSet) -> _Refusal | None:
-    """The reasons that lie in the occasion itself: too old, too inexact, mocked, outside of the windows."""
-    age_ms = now_ms - occasion.time_ms
-    if age_ms > rule.max_event_age_ms:
-        return Reason.STALE, "max_event_age", {"age_ms": age_ms, "max_event_age_ms": rule.max_event_age_ms}
-    if rule.max_accuracy_m is not None:
-        # Unknown, and NaN, is not known to be good enough.
-        accuracy_m = occasion.accuracy_m
-        if accuracy_m is None or not accuracy_m <= rule.max_accuracy_m:
-            seen = {"accuracy_m": accuracy_m, "max_accuracy_m": rule.max_accuracy_m}
-            return Reason.LOW_ACCURACY, "max_accuracy", seen
-    if occasion.mocked and rule.mocked == "suppress":
-        return Reason.MOCKED, "mocked", {"mocked": True}
-    schedule, active = rule.schedule, rule.active
-    if schedule.always and active is None:
-        return None
-    zone = zone_for(schedule.timezone, occasion.place, user, ruleset.timezone)
-    if active is not None and not active.covers(occasion.time_ms, zone):
-        clause = "active"
-    elif not schedule.is_open(occasion.time_ms, zone):
-        clause = "schedule"
-    else:
-        return None
-    return Reason.WINDOW, clause, {"time": clock_text(occasion.time_ms, zone), "timezone": zone.key}
+def _is_within(accuracy_m: float | None, max_accuracy_m: float) -> bool:
+    """False of what is unknown, and of NaN: it is not known to be good enough."""
+    return accuracy_m is not None and accuracy_m <= max_accuracy_m
 
 
-def messages_of(rule: Rule, occasion: Occasion, user: User, ruleset: RuleSet) -> tuple[Message, ...]:
-    """The messages of a rule for a user on an occasion: one for each action, rendered in the user's language."""
-    zone = zone_for(rule.schedule.timezone, occasion.place, user, ruleset.timezone)
-    values = Values(occasion, user, rule.id, zone)
-    messages = []
-    for index, action in enumerate(rule.actions):
-        template = action.own if action.own is not None else ruleset.templates[action.template or ""]
-        locale = template.choose(user.locale)
-        words = template.words[locale]
-        messages.append(
-            Message(
-                index,
-                action.channel,
-                words.title.render(values),
-                words.body.render(values),
-                locale,
-                action.ttl_ms,
-                action.collapse_key.render(values) if action.collapse_key is not None else None,
-                {key: v.render(values) if isinstance(v, Text) else v for key, v in action.data.items()},
-                (action.delivery or rule.delivery) == "at_most_once",
-            )
-        )
-    return tuple(messages)
+def _closed(rule: Rule, time_ms: int, zone: ZoneInfo) -> str | None:
+    """What a rule may not act at an instant for: its lifetime, or its windows."""
+    if rule.active is not None and not rule.active.covers(time_ms, zone):
+        return "active"
+    return None if rule.schedule.is_open(time_ms, zone) else "schedule"
+
+
+def messages_of(rule: Rule, view: View) -> tuple[Message, ...]:
+    """The messages of a rule on an occasion: one for each action, rendered in the user's language."""
+    values = Values(view.occasion, view.user, rule.id, view.zone(rule.schedule.timezone))
+    return tuple([_message(index, action, rule, view, values) for index, action in enumerate(rule.actions)])
+
+
+def _message(index: int, action: Action, rule: Rule, view: View, values: Values) -> Message:
+    template = action.own if action.own is not None else view.rules.templates[action.template or ""]
+    locale = template.choose(view.user.locale)
+    words = template.words[locale]
+    return Message(
+        index,
+        action.channel,
+        words.title.render(values),
+        words.body.render(values),
+        locale,
+        action.ttl_ms,
+        action.collapse_key.render(values) if action.collapse_key is not None else None,
+        {key: v.render(values) if isinstance(v, Text) else v for key, v in action.data.items()} if action.data else {},
+        (action.delivery or rule.delivery) == "at_most_once",
+    )
 
 
 def recheck(
@@ -167,10 +148,9 @@ def recheck(
 
     `place` is the occasion's, as it is in force now, for the quiet hours' zone.
     """
-    if rule.audience is not None and withdrawn(rule.audience, user):
+    view = View(Occasion(Kind.EVENT, "", now_ms, user.id, place=place), user, now_ms, ruleset, {})
+    if rule.audience is not None and withdrawn(rule.audience, view):
         return "withdrawn"
-    if rule.quiet_hours is not None:
-        zone = zone_for(rule.quiet_hours.timezone, place, user, ruleset.timezone)
-        if rule.quiet_hours.is_quiet(now_ms, zone):
-            return "quiet_hours"
+    if rule.quiet_hours is not None and rule.quiet_hours.hold(view.shown(view.zone(rule.quiet_hours.timezone))):
+        return "quiet_hours"
     return "ok"

@@ -1,7 +1,8 @@
 """What a decision may look at: the occasion, and what is known of the user. And what comes out: the decision.
 
 Owns the values that pass between the engine and the rules. Must not know where users are kept.
-All instants are epoch milliseconds, UTC.
+All instants are epoch milliseconds, UTC. What is made anew for each occasion is a struct: it costs a tenth of a frozen
+dataclass, and the collector need not look at it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +54,7 @@ class Reason(StrEnum):
     SENT = "sent"
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(msgspec.Struct, frozen=True, gc=False):
     """What may make a rule act: a transition, an event, a timer's instant.
 
     `id` is the transition's id, h(user, event id) or h(user, instant). `time_ms` is when it happened. `accuracy_m`
@@ -73,7 +75,7 @@ class Occasion:
     mocked: bool = False
     event_type: str | None = None
     event_id: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
     timer_rule: str | None = None
     timer_index: int = 0
 
@@ -93,6 +95,10 @@ class Send:
     place: str | None
     time_ms: int
     test: bool = False
+
+
+#: Why a rule does not send: the reason, the path of the clause, and what was looked at.
+Refusal = tuple[Reason, str, dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -118,8 +124,7 @@ class User:
     inside: dict[str, list[int]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One rendered message of a `send` decision: the n-th action of its rule, on one channel."""
 
     index: int
@@ -129,12 +134,11 @@ class Message:
     locale: str
     ttl_ms: int
     collapse_key: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = {}
     at_most_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one rule for one user on one occasion, with its single reason.
 
     `clause` is the path of the first clause that failed (`audience.all[1].attribute`) or None; `values` holds what
@@ -150,6 +154,6 @@ class Decision:
     reason: Reason
     time_ms: int
     clause: str | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = {}
     messages: tuple[Message, ...] = ()
     test: bool = False

@@ -12,16 +12,26 @@ from typing import Final
 _LENGTH: Final = Struct(">I").pack
 
 
+def part(text: str) -> bytes:
+    """One part of what is hashed: the text in UTF-8, its length before it (4 bytes, big-endian)."""
+    encoded = text.encode()
+    return _LENGTH(len(encoded)) + encoded
+
+
+def hashed(parts: bytes) -> str:
+    """The first 16 bytes, in hex, of SHA-256 over parts that were put together before."""
+    return sha256(parts).hexdigest()[:32]
+
+
 def h(*parts: str) -> str:
-    """The first 16 bytes, in hex, of SHA-256 over the parts: each in UTF-8, its length before it (4 bytes, big-endian).
+    """The first 16 bytes, in hex, of SHA-256 over the parts: each in UTF-8, its length before it.
 
     >>> h("ab", "c") == h("a", "bc")
     False
     >>> len(h("x"))
     32
     """
-    encoded = [part.encode() for part in parts]
-    return sha256(b"".join([_LENGTH(len(part)) + part for part in encoded])).hexdigest()[:32]
+    return hashed(b"".join(map(part, parts)))
 
 
 def decision_key(rule: str, user: str, occasion: str) -> str:
@@ -30,9 +40,7 @@ def decision_key(rule: str, user: str, occasion: str) -> str:
     >>> decision_key("r", "u", "o") == h("r", "u", "o")
     True
     """
-    # as `h`, without its loop: there is one for each candidate of each occasion
-    a, b, c = rule.encode(), user.encode(), occasion.encode()
-    return sha256(_LENGTH(len(a)) + a + _LENGTH(len(b)) + b + _LENGTH(len(c)) + c).hexdigest()[:32]
+    return h(rule, user, occasion)
 
 
 def action_key(decision_key: str, n: int) -> str:

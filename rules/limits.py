@@ -7,17 +7,15 @@ calendar, durations rolling. Must not know who reserves or releases. Instants ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rules.facts import Kind, Reason
 from rules.units import DAY_MS
-from rules.windows import period_start, zone_for
+from rules.windows import period_start
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    from rules.facts import User
-    from rules.place import Place
+    from rules.facts import Refusal
+    from rules.view import View
 
 HOUR_MS: Final = 3_600_000
 #: No calendar period is longer; a day more than its days, for zones and clocks set back.
@@ -77,54 +75,30 @@ class Limits:
         return max(own, *(cap.horizon_ms for cap in self.caps), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A limit that was reached: the reason, its path, and what was counted."""
-
-    reason: Reason
-    clause: str
-    values: dict[str, Any]
-
-
-def hit(
-    limits: Limits,
-    *,
-    rule: str,
-    kind: Kind,
-    user: User,
-    place: Place | None,
-    now_ms: int,
-    test: bool,
-    default_zone: ZoneInfo,
-) -> Hit | None:
-    """The first limit that was reached, the cooldown before the caps; None if the user may be messaged.
+def hit(limits: Limits, view: View, *, rule: str, test: bool) -> Refusal | None:
+    """The first limit of a rule that was reached, the cooldown before the caps; None if the user may be messaged.
 
     With `test`, only sends of test rules count, else only the others.
     """
-    if not user.sends:
-        return None
-    cooldown = limits.cooldown_for(kind)
+    sends, now_ms = view.user.sends, view.now_ms
+    cooldown = limits.cooldown_for(view.occasion.kind)
     if cooldown is not None:
-        place_id = place.id if place is not None else None
-        for send in reversed(user.sends):
-            if send.rule != rule or send.test is not test or send.time_ms <= now_ms - cooldown.of_ms:
-                continue
-            if cooldown.per == "user" or send.place == place_id:
+        since = now_ms - cooldown.of_ms + 1
+        for send in reversed(sends):
+            if send.time_ms < since:
+                break
+            if send.rule == rule and send.test is test and (cooldown.per == "user" or send.place == view.place_id):
                 seen = {"cooldown.last_ms": send.time_ms, "cooldown.of_ms": cooldown.of_ms}
-                return Hit(Reason.COOLDOWN, "limits.cooldown", seen)
+                return Reason.COOLDOWN, "limits.cooldown", seen
     for cap in limits.caps:
-        if isinstance(cap.per, int):
-            since = now_ms - cap.per + 1
-        else:
-            since = period_start(cap.per, now_ms, zone_for(cap.timezone, place, user, default_zone))
+        per, tag, each = cap.per, cap.tag, cap.scope == "all"
+        since = now_ms - per + 1 if isinstance(per, int) else period_start(per, now_ms, view.zone(cap.timezone))
         count = 0
-        for send in user.sends:
-            if send.time_ms < since or send.test is not test:
-                continue
-            if cap.scope == "tag":
-                count += cap.tag in send.tags
-            else:
-                count += cap.scope == "all" or send.rule == rule
+        for send in reversed(sends):
+            if send.time_ms < since:
+                break
+            if send.test is test and (tag in send.tags if tag is not None else each or send.rule == rule):
+                count += 1
         if count >= cap.most:
-            return Hit(Reason.CAP, cap.path, {"cap.count": count, "cap.max": cap.most})
+            return Reason.CAP, cap.path, {"cap.count": count, "cap.max": cap.most}
     return None

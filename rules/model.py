@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from rules.audience import looks_back
 from rules.facts import Kind
+from rules.ids import part
 from rules.limits import Limits
 from rules.windows import EVERY_DAY, Schedule
 
@@ -110,7 +112,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `version` names its content and that of its templates; `file` and `line` say where it is written."""
+    """One rule. `version` names its content and that of its templates; `file` and `line` say where it is written.
+
+    `acts` tells whether its state lets it decide, `test` whether it sends to test users only, `always` whether there is
+    no instant at which it may not act, `looks_back` whether it asks for the user's visits. `key_head` is what the keys
+    of its decisions begin with.
+    """
 
     id: str
     triggers: tuple[Trigger, ...]
@@ -133,17 +140,20 @@ class Rule:
     file: str = ""
     line: int = 0
 
+    acts: bool = field(init=False, compare=False, repr=False)
+    test: bool = field(init=False, compare=False, repr=False)
+    always: bool = field(init=False, compare=False, repr=False)
+    looks_back: bool = field(init=False, compare=False, repr=False)
+    key_head: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "acts", self.state in ("live", "test"))
+        object.__setattr__(self, "test", self.state == "test")
+        object.__setattr__(self, "always", self.schedule.always and self.active is None)
+        object.__setattr__(self, "looks_back", self.audience is not None and looks_back(self.audience))
+        object.__setattr__(self, "key_head", part(self.id))
+
     @property
     def initial_fire(self) -> bool:
         """True if it acts on an `entered` that an edit of the places caused."""
         return self.initial == "fire"
-
-    @property
-    def acts(self) -> bool:
-        """True if its state lets it decide."""
-        return self.state in ("live", "test")
-
-    @property
-    def test(self) -> bool:
-        """True if it sends to test users only."""
-        return self.state == "test"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from geo.mistake import Mistake
-from rules.audience import looks_back, purposes
+from rules.audience import purposes
 from rules.check import Draft, check
 from rules.facts import Kind
 from rules.lang_actions import digest, template_of
@@ -47,8 +47,6 @@ class RuleSet:
     places: Sequence[Place] = ()
     timezone: ZoneInfo = _UTC
     test_users: frozenset[str] = frozenset()
-    looking_back: frozenset[str] = field(init=False, repr=False)
-    """The rules that ask for a user's visits."""
     _by_id: dict[str, Rule] = field(init=False, repr=False)
     _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
@@ -61,7 +59,6 @@ class RuleSet:
     def __post_init__(self) -> None:
         self.rules = tuple(sorted(self.rules, key=lambda rule: (-rule.priority, rule.id)))
         self._by_id = {rule.id: rule for rule in self.rules}
-        self.looking_back = frozenset(r.id for r in self.rules if r.audience is not None and looks_back(r.audience))
         self._running = frozenset(rule.id for rule in self.rules if rule.acts)
         self._found, self._dwells, self._transitions = {}, {}, {}
         acting = [(rule, trigger) for rule in self.rules if rule.acts for trigger in rule.triggers]
@@ -200,7 +197,12 @@ def read_rules(
     check(desk, drafts, texts, places=places, channels=channels, keep_ms=keep_ms)
     if desk.mistakes:
         return None, sorted(set(desk.mistakes))
-    rules = [replace(d.rule, version=_version(d.node, d.rule, texts)) for d in drafts if d.rule is not None]
+    known: dict[str, Any] = {}
+    rules = [
+        replace(d.rule, version=_version(d.node, d.rule, texts), **_shared(d.rule, known))
+        for d in drafts
+        if d.rule is not None
+    ]
     return (
         RuleSet(
             tuple(rules),
@@ -211,6 +213,16 @@ def read_rules(
         ),
         [],
     )
+
+
+def _shared(rule: Rule, known: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a rule that it has in common with others, as one object for all of them, of those in `known`.
+
+    Rules of one hand repeat each other. The fewer objects there are, the more of them are in the processor's caches.
+    """
+    parts = {name: getattr(rule, name) for name in ("schedule", "audience", "limits", "quiet_hours", "actions")}
+    # by their texts, since `1` and `true` are equal, and are not the same
+    return {name: known.setdefault(repr(part), part) for name, part in parts.items()}
 
 
 def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Template | None]:

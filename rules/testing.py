@@ -5,13 +5,16 @@ Owns how a test's words become an occasion and a user. Must not know YAML. The c
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from geo.mistake import Mistake
 from rules.decide import decide, matches
 from rules.facts import Decision, Kind, Occasion, Send, User
 from rules.lang_tests import NONE, TEST_USER
+from rules.view import View
 from rules.windows import next_instant, resolve
 from rules.zones import clock_text
 
@@ -31,7 +34,7 @@ def run_tests(ruleset: RuleSet) -> list[Mistake]:
     A test of a `draft` or `paused` rule is judged as if it were `live`; a test that names no user has a test user.
     """
     places = {place.id: place for place in ruleset.places}
-    with_tester = replace(ruleset, test_users=ruleset.test_users | {TEST_USER})
+    with_tester = dataclasses.replace(ruleset, test_users=ruleset.test_users | {TEST_USER})
     mistakes = [
         mistake
         for rule in ruleset.rules
@@ -42,7 +45,7 @@ def run_tests(ruleset: RuleSet) -> list[Mistake]:
 
 
 def _run(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Place]) -> Mistake | None:
-    judged = rule if rule.acts else replace(rule, state="live")
+    judged = rule if rule.acts else dataclasses.replace(rule, state="live")
     decision, why = _decision(judged, case, ruleset, places)
     came = NONE if decision is None else decision.reason.value
     if came == case.then:
@@ -68,7 +71,7 @@ def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Pla
         return None, why
     here = occasion.place.id if occasion.place is not None else None
     user = _user(rule, case, here, at_ms, zone)
-    return decide(rule, trigger, occasion, user, at_ms + case.late_ms, ruleset, places), ""
+    return decide(rule, View(occasion, user, at_ms + case.late_ms, ruleset, places)), ""
 
 
 def _trigger(

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from geo.mistake import did_you_mean
 from rules.audience import attribute
 from rules.zones import clock_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
     from rules.facts import Occasion, User
@@ -60,6 +64,11 @@ class Field:
     name: str
     data: bool = False
     written: str = field(default="", compare=False, repr=False)
+    read: Callable[[Values], Any] = field(init=False, compare=False, repr=False)
+    """Finds what it stands for; None where it is missing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", _reader(self))
 
     def __str__(self) -> str:
         return self.written
@@ -74,6 +83,11 @@ class Text:
     """
 
     parts: tuple[str | Field, ...]
+    _whole: str | None = field(init=False, compare=False, repr=False)
+    """The text, if nothing in it is replaced."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_whole", None if self.fields else "".join(map(str, self.parts)))
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -104,7 +118,9 @@ class Text:
 
     def render(self, values: Values) -> str:
         """The text with every field replaced; a missing value is an empty text."""
-        return "".join([p if isinstance(p, str) else values.show(p) for p in self.parts])
+        if self._whole is not None:
+            return self._whole
+        return "".join([p if isinstance(p, str) else as_text(p.read(values)) for p in self.parts])
 
 
 class TextError(ValueError):
@@ -160,7 +176,12 @@ class Template:
     name: str
     words: dict[str, Words]
     digest: str = ""
-    _by_key: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _first: str = field(init=False, compare=False, repr=False)
+    _by_key: dict[str, str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_first", next(iter(self.words), ""))
+        object.__setattr__(self, "_by_key", {key.lower(): key for key in reversed(self.words)})
 
     def choose(self, locale: str | None) -> str:
         """The language for a user's locale: itself, else its language part (`ja-JP`: `ja`), else the first one.
@@ -169,22 +190,19 @@ class Template:
         >>> Template("t", {"ja": words, "en": words}).choose("en_GB")
         'en'
         """
-        if not self._by_key:
-            self._by_key.update({key.lower(): key for key in reversed(self.words)})
         wanted = locale.replace("_", "-").lower() if isinstance(locale, str) else ""
         while wanted:
             if wanted in self._by_key:
                 return self._by_key[wanted]
             wanted = wanted.rpartition("-")[0]
-        return next(iter(self.words))
+        return self._first
 
     @property
     def fields(self) -> tuple[Field, ...]:
         return tuple(f for words in self.words.values() for f in (*words.title.fields, *words.body.fields))
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(msgspec.Struct, frozen=True, gc=False):
     """What fields stand for on one occasion. `zone` is where its local time is told."""
 
     occasion: Occasion
@@ -192,28 +210,26 @@ class Values:
     rule: str
     zone: ZoneInfo
 
-    def show(self, wanted: Field) -> str:
-        """The text of a field's value; empty where it is missing."""
-        return as_text(self._value(wanted))
 
-    def _value(self, wanted: Field) -> Any:
-        if wanted.root == "user":
-            return attribute(self.user.attributes, wanted.name) if wanted.data else getattr(self.user, wanted.name)
-        if wanted.root == "place":
-            place = self.occasion.place
-            if place is None:
-                return None
-            return attribute(place.data, wanted.name) if wanted.data else getattr(place, wanted.name)
-        if wanted.root == "event":
-            if wanted.data:
-                return attribute(self.occasion.data, wanted.name)
-            return self.occasion.event_type if wanted.name == "type" else self.occasion.event_id
-        if wanted.root == "rule":
-            return self.rule
-        if wanted.name == "kind":
-            return self.occasion.kind_name
-        shown = clock_text(self.occasion.time_ms, self.zone)
-        return shown[11:16] if wanted.name == "time" else shown[:10]
+def _reader(wanted: Field) -> Callable[[Values], Any]:
+    """How the value of a field is found."""
+    name = wanted.name
+    if wanted.root == "user":
+        return (lambda v: attribute(v.user.attributes, name)) if wanted.data else (lambda v: getattr(v.user, name))
+    if wanted.root == "place":
+        if wanted.data:
+            return lambda v: None if v.occasion.place is None else attribute(v.occasion.place.data, name)
+        return lambda v: getattr(v.occasion.place, name, None)
+    if wanted.root == "event":
+        if wanted.data:
+            return lambda v: attribute(v.occasion.data, name)
+        return attrgetter(f"occasion.event_{name}")
+    if wanted.root == "rule":
+        return attrgetter("rule")
+    if name == "kind":
+        return attrgetter("occasion.kind_name")
+    shown = slice(11, 16) if name == "time" else slice(10)
+    return lambda v: clock_text(v.occasion.time_ms, v.zone)[shown]
 
 
 def as_text(value: Any) -> str:

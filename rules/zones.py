@@ -55,10 +55,22 @@ def local(time_ms: int, tz: ZoneInfo) -> Local:
     >>> local(1795593600000, ZoneInfo("Asia/Tokyo")) == Local(20782, 17 * 3600_000)
     True
     """
+    return Local(*divmod(_shown(time_ms, tz), DAY_MS))
+
+
+def time_of_day(time_ms: int, tz: ZoneInfo) -> int:
+    """The local time alone, in milliseconds since midnight.
+
+    >>> time_of_day(1795593600000, ZoneInfo("Asia/Tokyo")) == 17 * 3600_000
+    True
+    """
+    return _shown(time_ms, tz) % DAY_MS
+
+
+def _shown(time_ms: int, tz: ZoneInfo) -> int:
+    """What a local clock shows, as if it were UTC."""
     offset_ms = _offset_in_quarter(time_ms // _QUARTER_MS, tz)
-    if offset_ms is None:
-        offset_ms = _offset(time_ms, tz)
-    return Local(*divmod(time_ms + offset_ms, DAY_MS))
+    return time_ms + (_offset(time_ms, tz) if offset_ms is None else offset_ms)
 
 
 @lru_cache(maxsize=65_536)

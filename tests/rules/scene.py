@@ -12,6 +12,7 @@ from rules.model import Rule
 from rules.place import Place, PlaceKind
 from rules.ruleset import RuleSet, read_rules
 from rules.units import DAY_MS, epoch_ms
+from rules.view import View
 
 TOKYO = "Asia/Tokyo"
 #: Wednesday 2026-11-25, 17:00:00 in Tokyo.
@@ -140,6 +141,6 @@ def judged(
     """The decision of the only rule (or of the one named) on an occasion that one of its triggers takes."""
     found: Rule | None = rules.rule(rule) if rule else rules.rules[0]
     assert found is not None
-    trigger = next(t for t in found.triggers if matches(t, occasion))
+    assert any(matches(trigger, occasion) for trigger in found.triggers)
     now_ms = occasion.time_ms if now_ms is None else now_ms
-    return decide(found, trigger, occasion, person or user(), now_ms, rules, BY_ID)
+    return decide(found, View(occasion, person or user(), now_ms, rules, BY_ID))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from hashlib import sha256
 from itertools import combinations
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rules.decide import decide, matches, messages_of, recheck
 from rules.facts import Decision, Kind, Message, Occasion, Outcome, Reason, User
 from rules.ids import action_key, decision_key
 from rules.ruleset import RuleSet
 from rules.units import DAY_MS
+from rules.view import View
 from tests.rules.scene import (
     BY_ID,
     FOOD,
@@ -52,35 +54,35 @@ def wrongs() -> dict[Reason, Any]:
     """For each reason but the last, what makes it apply to an otherwise good case: (occasion, user, now) in, out."""
 
     def on_user(**more: Any) -> Any:
-        return lambda o, u, n: (o, replace(u, **more), n)
+        return lambda o, u, n: (o, dataclasses.replace(u, **more), n)
 
     return {
         Reason.STALE: lambda o, u, n: (o, u, o.time_ms + 2 * MINUTE + 1),
         Reason.LOW_ACCURACY: lambda o, u, n: (replace(o, accuracy_m=50.1), u, n),
         Reason.MOCKED: lambda o, u, n: (replace(o, mocked=True), u, n),
         Reason.WINDOW: lambda o, u, n: (replace(o, time_ms=o.time_ms + HOUR), u, n + HOUR),
-        Reason.AUDIENCE: lambda o, u, n: (o, replace(u, attributes=u.attributes | {"tier": "iron"}), n),
+        Reason.AUDIENCE: lambda o, u, n: (o, dataclasses.replace(u, attributes=u.attributes | {"tier": "iron"}), n),
         Reason.CONSENT: on_user(consent={}),
         Reason.UNKNOWN: lambda o, u, n: (
             o,
-            replace(u, attributes={k: v for k, v in u.attributes.items() if k != "vip"}),
+            dataclasses.replace(u, attributes={k: v for k, v in u.attributes.items() if k != "vip"}),
             n,
         ),
-        Reason.COOLDOWN: lambda o, u, n: (o, replace(u, sends=[*u.sends, send(n - 1, test=True)]), n),
+        Reason.COOLDOWN: lambda o, u, n: (o, dataclasses.replace(u, sends=[*u.sends, send(n - 1, test=True)]), n),
         Reason.CAP: lambda o, u, n: (
             o,
-            replace(u, sends=[send(n - DAY_MS - i, "other", test=True) for i in (2, 1)] + u.sends),
+            dataclasses.replace(u, sends=[send(n - DAY_MS - i, "other", test=True) for i in (2, 1)] + u.sends),
             n,
         ),
         Reason.QUIET_HOURS: on_user(timezone="America/New_York"),
-        Reason.NOT_TEST_USER: lambda o, u, n: (o, replace(u, id="u"), n),
+        Reason.NOT_TEST_USER: lambda o, u, n: (o, dataclasses.replace(u, id="u"), n),
     }
 
 
 def case(reasons: tuple[Reason, ...]) -> Decision:
     rules = rule_set(EVERYTHING)
     occasion: Occasion = entered(WED_17 + 30 * MINUTE)
-    person = replace(user(attributes={"tier": "gold", "vip": True}), id="tester")
+    person = dataclasses.replace(user(attributes={"tier": "gold", "vip": True}), id="tester")
     now_ms = occasion.time_ms
     makers = wrongs()
     for reason in reasons:
@@ -258,7 +260,7 @@ actions:
 
 def test_a_test_message_can_be_rendered_without_a_decision() -> None:
     rules = rule_set(RULE)
-    (message,) = messages_of(rules.rules[0], entered(), user(), rules)
+    (message,) = messages_of(rules.rules[0], View(entered(), user(), WED_17, rules, BY_ID))
     assert message.body == "Shinjukuで18時まで"
 
 
@@ -380,7 +382,7 @@ def test_nothing_that_comes_from_outside_makes_a_decision_raise(
     for occasion in (event("purchase", data, time_ms), entered(time_ms, accuracy_m=accuracy_m)):
         for trigger in rule.triggers:
             matches(trigger, occasion)
-            decision = decide(rule, trigger, occasion, person, time_ms, rules, BY_ID)
+            decision = decide(rule, View(occasion, person, time_ms, rules, BY_ID))
             assert (decision.outcome is Outcome.SEND) == (decision.reason is Reason.SENT) == bool(decision.messages)
 
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.facts import Kind, Reason, Send, User
-from rules.limits import Cap, Cooldown, Hit, Limits, hit
+from rules.facts import Kind, Occasion, Reason, Refusal, Send, User
+from rules.limits import Cap, Cooldown, Limits, hit
 from rules.place import Place
+from rules.ruleset import RuleSet
 from rules.units import DAY_MS
+from rules.view import View
 from rules.zones import zone
 from tests.rules.scene import FOOD, HOUR, SHINJUKU, TOKYO, WED_17, ms, send
 
@@ -27,10 +29,11 @@ def judged(
     now_ms: int = WED_17,
     test: bool = False,
     timezone: str | None = TOKYO,
-) -> Hit | None:
+) -> Refusal | None:
     assert UTC is not None
     person = User("u", sends=list(sends), timezone=timezone)
-    return hit(limits, rule="r", kind=kind, user=person, place=place, now_ms=now_ms, test=test, default_zone=UTC)
+    occasion = Occasion(kind, "o", now_ms, person.id, place=place)
+    return hit(limits, View(occasion, person, now_ms, RuleSet(timezone=UTC), {}), rule="r", test=test)
 
 
 def cap(**more: Any) -> Limits:
@@ -40,7 +43,7 @@ def cap(**more: Any) -> Limits:
 
 def reason(*args: Any, **more: Any) -> Reason | None:
     found = judged(*args, **more)
-    return None if found is None else found.reason
+    return None if found is None else found[0]
 
 
 @pytest.mark.parametrize("kind", [Kind.ENTERED, Kind.DWELLED, Kind.CROSSED])
@@ -81,7 +84,8 @@ def test_without_a_place_a_cooldown_per_place_counts_what_had_none() -> None:
 def test_a_cooldown_says_when_the_last_message_was() -> None:
     found = judged(Limits(Cooldown("user", DAY_MS)), send(WED_17 - 5), send(WED_17 - 3))
     assert found is not None
-    assert (found.clause, found.values) == (
+    assert found == (
+        Reason.COOLDOWN,
         "limits.cooldown",
         {"cooldown.last_ms": WED_17 - 3, "cooldown.of_ms": DAY_MS},
     )
@@ -145,7 +149,7 @@ def test_the_first_cap_that_is_reached_is_told() -> None:
     )
     found = judged(limits, send(WED_17 - 1))
     assert found is not None
-    assert (found.reason, found.clause, found.values) == (Reason.CAP, "limits.caps[1]", {"cap.count": 1, "cap.max": 1})
+    assert found == (Reason.CAP, "limits.caps[1]", {"cap.count": 1, "cap.max": 1})
 
 
 def test_the_cooldown_comes_before_the_caps() -> None:

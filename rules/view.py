@@ -1,0 +1,82 @@
+"""What rules look at: an occasion, the user whose it is, and now.
+
+Owns what the rules on one occasion ask alike, so that it is found once for all of them: which zone is meant, what a
+clock there shows, the end of their decisions' keys. Must not know what a rule makes of it. A view lives as long as its
+occasion is judged. Instants are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rules.audience import judge
+from rules.ids import part
+from rules.windows import zone_for
+from rules.zones import time_of_day
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+    from rules.audience import Clause
+    from rules.facts import Occasion, Refusal, User
+    from rules.place import Place
+    from rules.ruleset import RuleSet
+
+
+@dataclass(slots=True)
+class View:
+    """One occasion, as the rules of `rules` see it. `places` are all places by id, for where the user is or was.
+
+    `values` gathers what the clauses of one audience at a time saw. With `given`, every consent counts as given, and
+    `lacking` tells whether one was asked for that is not; with `consents_only`, whatever is not a consent cannot be
+    told.
+    """
+
+    occasion: Occasion
+    user: User
+    now_ms: int
+    rules: RuleSet
+    places: Mapping[str, Place]
+    values: dict[str, Any] = field(default_factory=dict)
+    given: bool = False
+    lacking: bool = False
+    consents_only: bool = False
+    age_ms: int = field(init=False, repr=False)
+    """How long ago the occasion was."""
+    place_id: str | None = field(init=False, repr=False)
+    key_tail: bytes = field(init=False, repr=False)
+    """What the key of each decision on the occasion ends with: `Rule.key_head` is what stands before it."""
+    _zones: dict[str, ZoneInfo] = field(init=False, repr=False)
+    _shown: dict[ZoneInfo, int] = field(init=False, repr=False)
+    _refusals: dict[int, tuple[Refusal | None, dict[str, Any]]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.age_ms = self.now_ms - self.occasion.time_ms
+        self.place_id = None if self.occasion.place is None else self.occasion.place.id
+        self.key_tail = part(self.user.id) + part(self.occasion.id)
+        self._zones, self._shown, self._refusals = {}, {}, {}
+
+    def zone(self, choice: str) -> ZoneInfo:
+        """The zone that `place`, `user` or an IANA name means here."""
+        found = self._zones.get(choice)
+        if found is None:
+            found = self._zones[choice] = zone_for(choice, self.occasion.place, self.user, self.rules.timezone)
+        return found
+
+    def refusal(self, audience: Clause) -> Refusal | None:
+        """Why the user is not meant, None if they are; `values` are what was seen. Rules may share an audience."""
+        found = self._refusals.get(id(audience))
+        if found is None:
+            self.values = {}
+            found = self._refusals[id(audience)] = judge(audience, self), self.values
+        refusal, self.values = found
+        return refusal
+
+    def shown(self, tz: ZoneInfo) -> int:
+        """The time of day that a clock in a zone shows now, in milliseconds after midnight."""
+        found = self._shown.get(tz)
+        if found is None:
+            found = self._shown[tz] = time_of_day(self.now_ms, tz)
+        return found
