@@ -161,7 +161,9 @@ class Judge:
         """Decide an occasion by these rules, in order. A rule that stands there twice, side by side, decides once."""
         if not rules:
             return
-        user = self.people.user(occasion.user)
+        user = self.people.known(occasion.user)
+        if any(rule.looks_round for rule in rules):
+            self.people.look_round(user)
         if any(rule.looks_back for rule in rules):
             self.people.look_back(user)
         view = View(occasion, user, now_ms, self.site.rules, self.site.places)

@@ -56,14 +56,23 @@ class People:
     decided: frozenset[str] = frozenset()
     whereabouts: Whereabouts | None = None
 
-    def user(self, name: str) -> User:
-        """The user, a new one of whom nothing is known if need be; where they are is as of now."""
+    def known(self, name: str) -> User:
+        """The user, a new one of whom nothing is known if need be; where they are may be out of date."""
         found = self.users.get(name)
         if found is None:
             found = self.users[name] = User(name, consent=dict.fromkeys(self.assumed, True))
-        if self.whereabouts is not None:
-            found.inside = self.whereabouts.inside(name)
         return found
+
+    def user(self, name: str) -> User:
+        """The user, a new one of whom nothing is known if need be; where they are is as of now."""
+        found = self.known(name)
+        self.look_round(found)
+        return found
+
+    def look_round(self, user: User) -> None:
+        """Gather where the user is: few rules look at it."""
+        if self.whereabouts is not None:
+            user.inside = self.whereabouts.inside(user.id)
 
     def look_back(self, user: User) -> None:
         """Gather the user's visits: few rules look at them."""
@@ -86,7 +95,7 @@ class People:
 
     def change(self, change: UserChanged) -> None:
         """Merge what somebody wrote about a user; None removes."""
-        user = self.user(change.user)
+        user = self.known(change.user)
         user.known = True
         _merge(user.attributes, change.attributes)
         _merge(user.tokens, change.tokens)
@@ -102,7 +111,7 @@ class People:
         if event.id in seen:
             return False
         seen[event.id] = event.time_ms
-        user = self.user(event.user)
+        user = self.known(event.user)
         insort(user.events, (event.time_ms, event.type))
         if len(user.events) % _PRUNE_EACH == 0:
             after_ms = user.events[-1][0] - self.keep_ms
@@ -121,7 +130,7 @@ class People:
 
     def reserve(self, send: Send, user: str, keys: Iterable[str]) -> None:
         """Reserve the limits of a `send` decision whose deliveries have these keys."""
-        person = self.user(user)
+        person = self.known(user)
         insort(person.sends, send, key=lambda s: s.time_ms)
         if len(person.sends) % _PRUNE_EACH == 0:
             after_ms = send.time_ms - self.sends_ms
@@ -145,7 +154,7 @@ class People:
         if entry is not None:
             entry.remaining.add(resent.key)
             return
-        user = self.user(resent.user)
+        user = self.known(resent.user)
         held = any(s.key == resent.decision for s in user.sends)
         if not held:
             send = Send(resent.decision, resent.rule, tuple(resent.tags), resent.place, now_ms, resent.test)

@@ -151,7 +151,7 @@ class SharedPeople(People):
         for name, person in persons.items():
             self.persons[name], self.users[name] = person, person.user
 
-    def user(self, name: str) -> User:
+    def known(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be."""
         return self.person(name).user
 
@@ -199,8 +199,11 @@ class SharedPeople(People):
             elif kind != WITH:
                 self._transition(telling.transition(at))
 
+    def look_round(self, user: User) -> None:
+        """A person on loan has it with them where they are."""
+
     def look_back(self, user: User) -> None:
-        """A person on loan has their visits with them."""
+        """And where they were."""
 
     def _transition(self, told: Transition) -> None:
         """One of a user's devices entered or left a place."""

@@ -22,13 +22,10 @@ Truth = bool | None
 
 
 class Clause(Protocol):
-    """One condition. `blame` is the path of the clause that made a verdict what it is."""
+    """One condition."""
 
     def judge(self, view: View) -> Truth:
-        """True, False, or None where it cannot be told."""
-
-    def blame(self, view: View, verdict: Truth) -> str:
-        """The path of the first clause that made `judge` give `verdict`."""
+        """True, False, or None where it cannot be told; `view.blamed` is the first leaf that made it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +36,17 @@ class All:
 
     def judge(self, view: View) -> Truth:
         verdict: Truth = True
+        blamed = None
         for clause in self.clauses:
             found = clause.judge(view)
             if found is False:
                 return False
+            if blamed is None or (found is None and verdict is True):
+                blamed = view.blamed
             if found is None:
                 verdict = None
+        view.blamed = blamed
         return verdict
-
-    def blame(self, view: View, verdict: Truth) -> str:
-        return _first(self.clauses, view, verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +57,17 @@ class OneOf:
 
     def judge(self, view: View) -> Truth:
         verdict: Truth = False
+        blamed = None
         for clause in self.clauses:
             found = clause.judge(view)
             if found is True:
                 return True
+            if blamed is None or (found is None and verdict is False):
+                blamed = view.blamed
             if found is None:
                 verdict = None
+        view.blamed = blamed
         return verdict
-
-    def blame(self, view: View, verdict: Truth) -> str:
-        return _first(self.clauses, view, verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +80,6 @@ class Not:
         found = self.clause.judge(view)
         return None if found is None else not found
 
-    def blame(self, view: View, verdict: Truth) -> str:
-        return self.clause.blame(view, None if verdict is None else not verdict)
-
-
-def _first(clauses: tuple[Clause, ...], view: View, verdict: Truth) -> str:
-    for clause in clauses:
-        if clause.judge(view) is verdict:
-            return clause.blame(view, verdict)
-    return clauses[0].blame(view, verdict)
-
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -101,9 +90,6 @@ class Leaf:
 
     path: str
     seen: str = field(init=False, repr=False, compare=False)
-
-    def blame(self, view: View, verdict: Truth) -> str:
-        return self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +102,7 @@ class Consent(Leaf):
         object.__setattr__(self, "seen", f"consent.{self.purpose}")
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         found = view.values[self.seen] = view.user.consent.get(self.purpose)
         if found is True:
             return True
@@ -147,6 +134,7 @@ class Attribute(Leaf):
         object.__setattr__(self, "_lists", self.values is not None and others == (None, None, None))
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         if view.consents_only:
             return None
         name, attributes = self.name, view.user.attributes
@@ -196,6 +184,7 @@ class Inside(Leaf):
         object.__setattr__(self, "seen", f"inside.{self.ref}")
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         if view.consents_only:
             return None
         found = any(held[0] > 0 and covers(self.ref, place, view) for place, held in view.user.inside.items())
@@ -216,6 +205,7 @@ class EventCount(Leaf):
         object.__setattr__(self, "seen", f"event_count.{self.type}")
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         if view.consents_only:
             return None
         since, wanted = -1 if self.within_ms is None else view.now_ms - self.within_ms, self.type
@@ -240,6 +230,7 @@ class Visits(Leaf):
         object.__setattr__(self, "seen", f"visits.{self.ref or 'same'}")
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         if view.consents_only or (self.ref is None and view.occasion.place is None):
             return None
         since = -1 if self.within_ms is None else view.now_ms - self.within_ms
@@ -263,6 +254,7 @@ class UserIn(Leaf):
         object.__setattr__(self, "seen", "user")
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         if view.consents_only:
             return None
         view.values[self.seen] = view.user.id
@@ -277,13 +269,16 @@ def judge(audience: Clause, view: View) -> Refusal | None:
     view.given, view.lacking = True, False
     supposed = audience.judge(view)
     if supposed is False:
-        return Reason.AUDIENCE, audience.blame(view, False) or "audience", view.values
+        return Reason.AUDIENCE, _path(view), view.values
     view.given = False
     found = audience.judge(view) if view.lacking else supposed
     if found is True:
         return None
-    reason = Reason.UNKNOWN if found is None else Reason.CONSENT
-    return reason, audience.blame(view, found) or "audience", view.values
+    return Reason.UNKNOWN if found is None else Reason.CONSENT, _path(view), view.values
+
+
+def _path(view: View) -> str:
+    return view.blamed.path if view.blamed is not None and view.blamed.path else "audience"
 
 
 def withdrawn(audience: Clause, view: View) -> bool:
@@ -303,11 +298,11 @@ def purposes(clause: Clause) -> Iterator[str]:
         yield from purposes(clause.clause)
 
 
-def looks_back(clause: Clause) -> bool:
-    """True if a clause asks for the user's visits, however deep."""
+def asks(clause: Clause, kind: type[Leaf]) -> bool:
+    """True if a clause is one of a kind, or has one in it, however deep."""
     if isinstance(clause, All | OneOf):
-        return any(map(looks_back, clause.clauses))
-    return isinstance(clause, Visits) or (isinstance(clause, Not) and looks_back(clause.clause))
+        return any(asks(below, kind) for below in clause.clauses)
+    return isinstance(clause, kind) or (isinstance(clause, Not) and asks(clause.clause, kind))
 
 
 def same(found: Any, value: Any) -> bool:

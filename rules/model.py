@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from rules.audience import looks_back
+from rules.audience import Inside, Visits, asks
 from rules.facts import Kind
 from rules.ids import part
 from rules.limits import Limits
@@ -115,8 +115,8 @@ class Rule:
     """One rule. `version` names its content and that of its templates; `file` and `line` say where it is written.
 
     `acts` tells whether its state lets it decide, `test` whether it sends to test users only, `always` whether there is
-    no instant at which it may not act, `looks_back` whether it asks for the user's visits. `key_head` is what the keys
-    of its decisions begin with.
+    no instant at which it may not act, `looks_round` whether it asks where the user is, `looks_back` whether it asks
+    for their visits. `key_head` is what the keys of its decisions begin with.
     """
 
     id: str
@@ -143,6 +143,7 @@ class Rule:
     acts: bool = field(init=False, compare=False, repr=False)
     test: bool = field(init=False, compare=False, repr=False)
     always: bool = field(init=False, compare=False, repr=False)
+    looks_round: bool = field(init=False, compare=False, repr=False)
     looks_back: bool = field(init=False, compare=False, repr=False)
     key_head: bytes = field(init=False, compare=False, repr=False)
 
@@ -150,7 +151,8 @@ class Rule:
         object.__setattr__(self, "acts", self.state in ("live", "test"))
         object.__setattr__(self, "test", self.state == "test")
         object.__setattr__(self, "always", self.schedule.always and self.active is None)
-        object.__setattr__(self, "looks_back", self.audience is not None and looks_back(self.audience))
+        object.__setattr__(self, "looks_round", self.audience is not None and asks(self.audience, Inside))
+        object.__setattr__(self, "looks_back", self.audience is not None and asks(self.audience, Visits))
         object.__setattr__(self, "key_head", part(self.id))
 
     @property

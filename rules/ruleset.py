@@ -21,6 +21,7 @@ from rules.model import TRANSITIONS, Rule, Trigger
 from rules.place import PlaceRef
 from rules.reader import read_documents
 from rules.shapes import Desk
+from rules.sharing import shared
 from rules.zones import zone
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def read_rules(
         return None, sorted(set(desk.mistakes))
     known: dict[str, Any] = {}
     rules = [
-        replace(d.rule, version=_version(d.node, d.rule, texts), **_shared(d.rule, known))
+        replace(d.rule, version=_version(d.node, d.rule, texts), **_in_common(d.rule, known))
         for d in drafts
         if d.rule is not None
     ]
@@ -215,14 +216,12 @@ def read_rules(
     )
 
 
-def _shared(rule: Rule, known: dict[str, Any]) -> dict[str, Any]:
-    """The parts of a rule that it has in common with others, as one object for all of them, of those in `known`.
+#: What of rules is likely to stand in others too.
+_IN_COMMON = ("schedule", "audience", "limits", "quiet_hours", "actions", "max_event_age_ms")
 
-    Rules of one hand repeat each other. The fewer objects there are, the more of them are in the processor's caches.
-    """
-    parts = {name: getattr(rule, name) for name in ("schedule", "audience", "limits", "quiet_hours", "actions")}
-    # by their texts, since `1` and `true` are equal, and are not the same
-    return {name: known.setdefault(repr(part), part) for name, part in parts.items()}
+
+def _in_common(rule: Rule, known: dict[str, Any]) -> dict[str, Any]:
+    return {name: shared(getattr(rule, name), known) for name in _IN_COMMON}
 
 
 def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Template | None]:

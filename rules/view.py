@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-    from rules.audience import Clause
+    from rules.audience import Clause, Leaf
     from rules.facts import Occasion, Refusal, User
     from rules.place import Place
     from rules.ruleset import RuleSet
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class View:
     """One occasion, as the rules of `rules` see it. `places` are all places by id, for where the user is or was.
 
-    `values` gathers what the clauses of one audience at a time saw. With `given`, every consent counts as given, and
-    `lacking` tells whether one was asked for that is not; with `consents_only`, whatever is not a consent cannot be
-    told.
+    `values` gathers what the clauses of one audience at a time saw, `blamed` is the leaf that settled it. With
+    `given`, every consent counts as given, and `lacking` tells whether one was asked for that is not; with
+    `consents_only`, whatever is not a consent cannot be told.
     """
 
     occasion: Occasion
@@ -43,6 +43,7 @@ class View:
     given: bool = False
     lacking: bool = False
     consents_only: bool = False
+    blamed: Leaf | None = None
     age_ms: int = field(init=False, repr=False)
     """How long ago the occasion was."""
     place_id: str | None = field(init=False, repr=False)

@@ -51,12 +51,13 @@ class Schedule:
     windows: tuple[Window, ...] = (Window(),)
     holidays: tuple[str, ...] = ()
     dates: frozenset[int] = frozenset()
-    _memo: dict[ZoneInfo, tuple[int, int, bool]] = field(default_factory=dict, compare=False, repr=False)
+    _memo: dict[ZoneInfo, tuple[int, int, bool]] = field(init=False, compare=False, repr=False)
 
     always: bool = field(init=False, compare=False, repr=False)
     """True if no instant is ever outside."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_memo", {})
         object.__setattr__(self, "always", not (self.holidays or self.dates) and Window() in self.windows)
 
     def is_open(self, time_ms: int, tz: ZoneInfo) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from engine.outward import delivery_body
@@ -53,7 +54,7 @@ def decision(key: str = "d-1", user: str = "u-7", **changes: Any) -> Decision:
         values={"tier": "gold"},
         messages=(message(),),
     )
-    return replace(made, **changes)
+    return msgspec.structs.replace(made, **changes)
 
 
 def message(channel: str = "push") -> Message:

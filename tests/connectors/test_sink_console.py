@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+
+import msgspec
 
 from connectors.sink_console import ConsoleChannel, console_line
 from engine.outward import delivery_body
@@ -36,6 +37,6 @@ def test_without_a_place_there_is_no_where() -> None:
 
 
 def test_a_text_cannot_steer_the_terminal() -> None:
-    wicked = replace(message(), title="a\x1b[2Jb\nc", body="\x9b31m\u2028d")
+    wicked = msgspec.structs.replace(message(), title="a\x1b[2Jb\nc", body="\x9b31m\u2028d")
     line = console_line(delivery_body("k", decision(), wicked), colour=False)
     assert line == "08:00:00 push → u-7 at Shinjuku: a [2Jb c ·  31m d (entered, timesale)"

@@ -43,6 +43,7 @@ class Fixed(Attribute):
     __slots__ = ()
 
     def judge(self, view: View) -> Truth:
+        view.blamed = self
         return {"yes": True, "no": False, "unknown": None}[self.name]
 
 
@@ -69,9 +70,11 @@ def test_the_blame_is_on_the_first_clause_that_made_the_verdict(one: Truth, two:
     truths = (one, two, three)
     clauses = tuple(fixed(truth, str(i)) for i, truth in enumerate(truths))
     for combined in (All(clauses), OneOf(clauses)):
-        verdict = combined.judge(view())
-        assert combined.blame(view(), verdict) == str(truths.index(verdict))
-        assert Not(combined).blame(view(), Not(combined).judge(view())) == str(truths.index(verdict))
+        seen, seen_inside = view(), view()
+        verdict = combined.judge(seen)
+        Not(combined).judge(seen_inside)
+        assert seen.blamed is not None and seen.blamed.path == str(truths.index(verdict))
+        assert seen_inside.blamed is seen.blamed
 
 
 def attr(user: User, **asked: Any) -> Truth:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,7 +47,7 @@ def _fewer_decisions(effects: Effects) -> bool:
 
 def _another_reason(effects: Effects) -> bool:
     made = effects.decisions
-    effects.decisions = [replace(d, reason=Reason.CAP) for d in made]
+    effects.decisions = [msgspec.structs.replace(d, reason=Reason.CAP) for d in made]
     return any(d.reason is not Reason.CAP for d in made)
 
 
