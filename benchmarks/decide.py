@@ -94,7 +94,7 @@ def occasions(size: Size, keep: ExitStack, *, rules: int) -> Bench:
             decide(rule, view)
             for (occasion, user), _ in asked
             for view in (View(occasion, user, occasion.time_ms, site.rules, site.places),)
-            for rule, _ in site.rules.for_transition(occasion.place or places[0], occasion.kind)
+            for rule in site.rules.for_transition(occasion.place or places[0], occasion.kind)
         ]
 
     return Bench(

@@ -102,7 +102,7 @@ class Judge:
             told.accuracy_m, told.mocked,
         )  # fmt: skip
         edited = told.kind is Kind.ENTERED and told.cause == "edited"
-        rules = [rule for rule, _ in candidates if rule.initial_fire or not edited]
+        rules = [rule for rule in candidates if rule.initial_fire] if edited else candidates
         self._decide(rules, occasion, told.now_ms, told.request, told.now_ms, judged)
 
     def happened(self, event: Happened, now_ms: int, judged: Judged) -> bool:
@@ -113,8 +113,9 @@ class Judge:
             Kind.EVENT, h(event.user, event.id), event.time_ms, event.user, event_type=event.type, event_id=event.id,
             data=event.data,
         )  # fmt: skip
-        rules = [rule for rule, trigger in self.site.rules.for_event(event.type) if matches(trigger, occasion)]
-        self._decide(rules, occasion, now_ms, NO_REQUEST, now_ms, judged)
+        # a rule has one decision, however many of its triggers fit
+        rules = {rule.id: rule for rule, trigger in self.site.rules.for_event(event.type) if matches(trigger, occasion)}
+        self._decide(list(rules.values()), occasion, now_ms, NO_REQUEST, now_ms, judged)
         return True
 
     def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:
@@ -158,7 +159,7 @@ class Judge:
         self, rules: Sequence[Rule], occasion: Occasion, now_ms: int, request: int, received_ms: int | None,
         judged: Judged,
     ) -> None:  # fmt: skip
-        """Decide an occasion by these rules, in order. A rule that stands there twice, side by side, decides once."""
+        """Decide an occasion by these rules, in order."""
         if not rules:
             return
         user = self.people.known(occasion.user)
@@ -167,11 +168,7 @@ class Judge:
         if any(rule.looks_back for rule in rules):
             self.people.look_back(user)
         view = View(occasion, user, now_ms, self.site.rules, self.site.places)
-        decided: Rule | None = None
         for rule in rules:
-            if rule is decided:
-                continue
-            decided = rule
             decision = decide(rule, view)
             if decision.key in self.people.decided:
                 continue  # the first outcome stands

@@ -39,12 +39,12 @@ class All:
         blamed = None
         for clause in self.clauses:
             found = clause.judge(view)
-            if found is False:
+            if found is True:
+                blamed = blamed or view.blamed
+            elif found is False:
                 return False
-            if blamed is None or (found is None and verdict is True):
-                blamed = view.blamed
-            if found is None:
-                verdict = None
+            elif verdict is True:
+                verdict, blamed = None, view.blamed
         view.blamed = blamed
         return verdict
 
@@ -60,12 +60,12 @@ class OneOf:
         blamed = None
         for clause in self.clauses:
             found = clause.judge(view)
-            if found is True:
+            if found is False:
+                blamed = blamed or view.blamed
+            elif found is True:
                 return True
-            if blamed is None or (found is None and verdict is False):
-                blamed = view.blamed
-            if found is None:
-                verdict = None
+            elif verdict is False:
+                verdict, blamed = None, view.blamed
         view.blamed = blamed
         return verdict
 

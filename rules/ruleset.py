@@ -54,7 +54,7 @@ class RuleSet:
     _timers: tuple[Pair, ...] = field(init=False, repr=False)
     _zones: dict[PlaceRef, set[ZoneInfo]] = field(init=False, repr=False)
     _running: frozenset[str] = field(init=False, repr=False)
-    _found: dict[tuple[str, Kind, int | None], tuple[Pair, ...]] = field(init=False, repr=False)
+    _found: dict[tuple[str, Kind, int | None], tuple[Rule, ...]] = field(init=False, repr=False)
     _dwells: dict[str, tuple[int, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,11 +88,10 @@ class RuleSet:
         """The rule of an id, in whatever state."""
         return self._by_id.get(rule_id)
 
-    def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Pair, ...]:
-        """The rules that may act on a transition, each with its fitting triggers in order, by (-priority, id).
+    def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Rule, ...]:
+        """The rules that may act on a transition, each once, however many of its triggers fit, by (-priority, id).
 
-        For `dwelled`, only triggers with `for` equal to `dwell_ms`, if that is given. A rule decides once on an
-        occasion: by the first of its triggers that matches.
+        For `dwelled`, only those with `for` equal to `dwell_ms`, if that is given.
         """
         key = (place.id, kind, dwell_ms)
         found = self._found.get(key)
@@ -100,13 +99,11 @@ class RuleSet:
             found = self._found[key] = self._search(place, kind, dwell_ms)
         return found
 
-    def _search(self, place: Place, kind: Kind, dwell_ms: int | None) -> tuple[Pair, ...]:
+    def _search(self, place: Place, kind: Kind, dwell_ms: int | None) -> tuple[Rule, ...]:
         found = {
-            (rule.id, trigger.index): (rule, trigger)
-            for rule, trigger in self._at(place, kind)
-            if dwell_ms is None or trigger.dwell_ms == dwell_ms
+            rule.id: rule for rule, trigger in self._at(place, kind) if dwell_ms is None or trigger.dwell_ms == dwell_ms
         }
-        return tuple(sorted(found.values(), key=lambda pair: (-pair[0].priority, pair[0].id, pair[1].index)))
+        return tuple(sorted(found.values(), key=lambda rule: (-rule.priority, rule.id)))
 
     def _at(self, place: Place, kind: Kind) -> Iterable[Pair]:
         for ref in _refs(place):
