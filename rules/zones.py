@@ -155,6 +155,7 @@ def _moment(time_ms: int, tz: ZoneInfo) -> datetime:
     return (_EPOCH + timedelta(milliseconds=bounded)).astimezone(tz)
 
 
+@lru_cache(maxsize=1024)  # one instant is told by all the rules that it is outside of
 def clock_text(time_ms: int, tz: ZoneInfo) -> str:
     """An instant as people there would say it, with the offset.
 
