@@ -62,9 +62,8 @@ class Whereabouts:
         """
         self._fit(end - first)
         records, numbers = telling.records[first:end], self._numbers_of(telling.places)
-        if not fits(self.arrays, records, numbers.size):
+        if not follow(self.arrays, records, numbers, keep_ms):
             raise ValueError("what was told is of another table of devices, or of another site")
-        follow(self.arrays, records, numbers, keep_ms)
 
     def inside(self, name: str) -> dict[str, list[int]]:
         """Where a person is: place id to [devices of theirs in it, time entered last]."""
@@ -138,11 +137,11 @@ class Whereabouts:
 
     def _fit(self, stays: int) -> None:
         """Grow what has no room for so many stays more, or for a device or user that is new."""
-        needs = {
-            "own": self.devices.slots_used,
-            "users": len(self.devices.user_names),
-            "stays": int(self.arrays.book[_USED]) + stays,
-        }
+        own, users, used = self.devices.slots_used, len(self.devices.user_names), int(self.arrays.book[_USED]) + stays
+        held = self.arrays
+        if own <= held.own.size and users <= held.users.size and used <= held.stays.size:
+            return
+        needs = {"own": own, "users": users, "stays": used}
         grown: dict[str, Any] = {}
         for name, need in needs.items():
             array = getattr(self.arrays, name)
@@ -166,8 +165,13 @@ def fits(s: Stays, records: Array, places: int) -> bool:
 
 
 @kernel
-def follow(s: Stays, records: Array, numbers: Array, keep_ms: int) -> None:
-    """Follow records of `layout.TOLD`, in order; `numbers` has our number of each place of theirs."""
+def follow(s: Stays, records: Array, numbers: Array, keep_ms: int) -> bool:
+    """Follow records of `layout.TOLD`, in order; `numbers` has our number of each place of theirs.
+
+    False when one of them leads to nothing that is there: none is followed then.
+    """
+    if not fits(s, records, numbers.size):
+        return False
     heads, holder, taker = s.own, 0, 0
     for at in range(records.size):
         record = records[at]
@@ -191,6 +195,7 @@ def follow(s: Stays, records: Array, numbers: Array, keep_ms: int) -> None:
                 _prune(s, heads, holder, keep_ms)
         elif record.kind == EXITED:
             _leave(s, heads, holder, numbers[record.place], record.entered_ms)
+    return True
 
 
 @kernel
