@@ -208,11 +208,12 @@ class EventCount(Leaf):
         view.blamed = self
         if view.consents_only:
             return None
-        since, wanted = -1 if self.within_ms is None else view.now_ms - self.within_ms, self.type
-        count = 0
-        for time_ms, kind in view.user.events:
-            if time_ms > since and kind == wanted:
-                count += 1
+        count, events, wanted = 0, view.user.events, self.type
+        if events:
+            since = -1 if self.within_ms is None else view.now_ms - self.within_ms
+            for time_ms, kind in events:
+                if time_ms > since and kind == wanted:
+                    count += 1
         view.values[self.seen] = count
         return self.least <= count and (self.most is None or count <= self.most)
 

@@ -8,7 +8,7 @@ occasion is judged. Instants are epoch milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rules.audience import judge
 from rules.ids import part
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rules.facts import Occasion, Refusal, User
     from rules.place import Place
     from rules.ruleset import RuleSet
+
+
+_NOT_ASKED: Final = (None, 0)
+_NOBODY_ASKED: Final = (None, None)
 
 
 @dataclass(slots=True)
@@ -50,14 +54,15 @@ class View:
     key_tail: bytes = field(init=False, repr=False)
     """What the key of each decision on the occasion ends with: `Rule.key_head` is what stands before it."""
     _zones: dict[str, ZoneInfo] = field(init=False, repr=False)
-    _shown: dict[ZoneInfo, int] = field(init=False, repr=False)
-    _refusals: dict[int, tuple[Refusal | None, dict[str, Any]]] = field(init=False, repr=False)
+    _shown: tuple[ZoneInfo | None, int] = field(init=False, repr=False)
+    _refusal: tuple[Clause | None, Refusal | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.age_ms = self.now_ms - self.occasion.time_ms
         self.place_id = None if self.occasion.place is None else self.occasion.place.id
         self.key_tail = part(self.user.id) + part(self.occasion.id)
-        self._zones, self._shown, self._refusals = {}, {}, {}
+        self._zones = {}
+        self._shown, self._refusal = _NOT_ASKED, _NOBODY_ASKED
 
     def zone(self, choice: str) -> ZoneInfo:
         """The zone that `place`, `user` or an IANA name means here."""
@@ -67,17 +72,21 @@ class View:
         return found
 
     def refusal(self, audience: Clause) -> Refusal | None:
-        """Why the user is not meant, None if they are; `values` are what was seen. Rules may share an audience."""
-        found = self._refusals.get(id(audience))
-        if found is None:
+        """Why the user is not meant, None if they are; `values` are what was seen.
+
+        Rules may share an audience: the answer holds until another one is asked.
+        """
+        asked, refusal = self._refusal
+        if asked is not audience:
             self.values = {}
-            found = self._refusals[id(audience)] = judge(audience, self), self.values
-        refusal, self.values = found
+            refusal = judge(audience, self)
+            self._refusal = audience, refusal
         return refusal
 
     def shown(self, tz: ZoneInfo) -> int:
         """The time of day that a clock in a zone shows now, in milliseconds after midnight."""
-        found = self._shown.get(tz)
-        if found is None:
-            found = self._shown[tz] = time_of_day(self.now_ms, tz)
-        return found
+        asked, shown = self._shown
+        if asked is not tz:
+            shown = time_of_day(self.now_ms, tz)
+            self._shown = tz, shown
+        return shown
