@@ -75,6 +75,12 @@ class RedisSites:
         """Whether a version was ever wanted."""
         return bool(await self._redis.ask("SISMEMBER", f"{self._tag}:known", version))
 
+    async def known(self) -> list[str]:
+        """All versions ever wanted, the one that is wanted now first. The files of some may be gone."""
+        current = (await self.wanted()).version
+        found = {version.decode() for version in await self._redis.ask("SMEMBERS", f"{self._tag}:known")}
+        return [current, *sorted(found - {current})]
+
     async def files(self, version: str) -> dict[str, bytes] | None:
         """The files of a version; None when they are gone."""
         found: dict[str, bytes] = {}

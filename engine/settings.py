@@ -63,9 +63,11 @@ class ClusterSettings:
 
     `partitions` and `replicas` are those of topics that are made. A frame is closed after `linger_ms` or when it holds
     `frame_bytes`; a gateway holds `buffer_bytes` that the broker has not acknowledged. A worker that was not heard of
-    for `session_ms` loses its shards; one that makes no progress for `stuck_ms` ends itself.
+    for `session_ms` loses its shards; one that makes no progress for `stuck_ms` ends itself. `named` is whether the
+    file has the block at all.
     """
 
+    named: bool = False
     name: str = "nearcast"
     brokers: tuple[str, ...] = ("127.0.0.1:9092",)
     redis: str = field(default="redis://127.0.0.1:6379/0", repr=False)

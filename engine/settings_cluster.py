@@ -31,6 +31,7 @@ def _cluster(record: Record) -> ClusterSettings:
     if buffer_bytes < 4 * _MIB:
         record.wrong("buffer", "would not hold one large request", "allow at least `4MiB`")
     return ClusterSettings(
+        named=True,
         name=record.get("name", plain.name),
         brokers=tuple(record.get("brokers", plain.brokers)),
         redis=record.get("redis", plain.redis),

@@ -220,17 +220,23 @@ def explain(
     since: Annotated[
         str | None, typer.Option(metavar="T", help="From then on: `2h`, `7d`, or 2026-11-25T17:00+09:00.")
     ] = None,
+    from_store: Annotated[
+        bool, typer.Option("--from-store", help="Ask the store of `run`, also where the settings name a cluster.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Why did this person get, or not get, a message? Reads the store, also while the site runs.
+    """Why did this person get, or not get, a message? Asks what is kept, also while the site runs.
+
+    Where nearcast.yaml names a `cluster` that has begun, that is its Redis; else the store of `run`.
 
     Shows each kept decision, newest last: the reason in words, the clause that failed, the values that were seen.
 
     Examples: `nearcast explain mysite --user u-7`, `nearcast explain mysite --user u-7 --rule timesale --since 2h`
     """
-    from nearcast.command_explain import explain_user
+    from nearcast.command_explain import ExplainQuery, explain_user
 
-    raise typer.Exit(explain_user(site, user=user, rule=rule, since=since, as_json=as_json))
+    query = ExplainQuery(user=user, rule=rule, since=since, from_store=from_store, as_json=as_json)
+    raise typer.Exit(explain_user(site, query))
 
 
 @app.command()

@@ -20,9 +20,10 @@ from engine.ports import DeliveryState
 from engine.shard import read_device, read_meta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from connectors.redis_deliveries import RedisDeliveries
+    from engine.decided import Decided
     from engine.person import Person
     from engine.ports import DecisionQuery
     from nearcast.cluster import Cluster
@@ -44,15 +45,8 @@ class ClusterView:
     async def decisions(self, query: DecisionQuery) -> list[dict[str, Any]]:
         """A user's kept decisions, newest first."""
         assert query.user is not None, "decisions are kept by user"
-        kept = [decode_decided(value) for value in await self._cluster.people.decisions(query.user)]
-        wanted = [
-            one
-            for one in kept
-            if (query.rule is None or one.rule == query.rule)
-            and (query.since_ms is None or one.time_ms >= query.since_ms)
-        ]
-        wanted.sort(key=lambda one: (one.time_ms, one.key), reverse=True)
-        return [orjson.loads(one.line) for one in wanted[: query.limit]]
+        values = await self._cluster.people.decisions(query.user)
+        return [orjson.loads(one.line) for one in newest(map(decode_decided, values), query)]
 
     async def deliveries(self, outcome: str | None, limit: int) -> list[dict[str, Any]]:
         """Deliveries of one outcome, or of all, newest first."""
@@ -120,6 +114,17 @@ class ClusterView:
                     owner, columns = read_device(meta, value)
                     if (owner or name) == user:
                         yield _device_line(name, columns)
+
+
+def newest(kept: Iterable[Decided], query: DecisionQuery) -> list[Decided]:
+    """Those of a user's kept decisions that are asked for, newest first."""
+    wanted = [
+        one
+        for one in kept
+        if (query.rule is None or one.rule == query.rule) and (query.since_ms is None or one.time_ms >= query.since_ms)
+    ]
+    wanted.sort(key=lambda one: (one.time_ms, one.key), reverse=True)
+    return wanted[: query.limit]
 
 
 def _device_line(name: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """`nearcast explain`: why somebody did or did not get a message, in words for the people who write rules.
 
-Owns the words, and what is said when nothing is kept. The decisions are the store's; nothing is decided anew.
+Owns the words, and what is said when nothing is kept. The decisions are those that were made; nothing is decided anew.
 """
 
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -16,13 +17,15 @@ from rich.text import Text
 
 from connectors.clock import MachineClock
 from engine.ids import instant
+from engine.outward import message_of
 from engine.ports import DecisionQuery
 from engine.rfc3339 import instant_ms
 from geo.mistake import did_you_mean
 from nearcast.explain_rules import Mark, RuleBook, flow
 from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
-from nearcast.site_store import open_for_reading, settings_of
+from nearcast.kept import open_kept
+from nearcast.site_store import settings_of
 from rules.facts import Reason
 from rules.units import format_duration, parse_duration, parse_instant
 from rules.windows import resolve
@@ -32,12 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from connectors.store_sqlite import SqliteStore
     from engine.settings import Settings
+    from nearcast.kept import Kept
 
-#: More decisions than this are not shown at once; nor are more than so many old versions of the site looked at.
+#: More decisions than this are not shown at once.
 _SHOWN_MAX = 1_000
-_VERSIONS_MAX = 50
 
 _WORDS = {
     Reason.SENT: "sent",
@@ -61,26 +63,37 @@ _SIGNS = {
 }
 
 
-def explain_user(site: Path, *, user: str, rule: str | None, since: str | None, as_json: bool) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """What the command line asks. `since` is as it was typed."""
+
+    user: str
+    rule: str | None = None
+    since: str | None = None
+    from_store: bool = False
+    as_json: bool = False
+
+
+def explain_user(site: Path, query: ExplainQuery) -> ExitCode:
     """Print the kept decisions of a user. Raises `StoreError`, `MistakesError`, and `UsageFaultError` for `since`."""
     files = read_folder(site)
     settings = settings_of(files)
-    since_ms = None if since is None else parse_since(since, MachineClock().now_ms(), settings.timezone)
-    with open_for_reading(site, settings) as store:
-        query = DecisionQuery(user=user, rule=rule, since_ms=since_ms, limit=_SHOWN_MAX)
-        decisions = store.decisions(query)
-        book = RuleBook(_versions(files, store))
-        if as_json:
-            found = [_with_clauses(decision, book, store) for decision in decisions]
-            asked = {"user": user, "rule": rule, "since": None if since_ms is None else instant(since_ms)}
-            sys.stdout.write(orjson.dumps({**asked, "decisions": found}).decode() + "\n")
+    since_ms = None if query.since is None else parse_since(query.since, MachineClock().now_ms(), settings.timezone)
+    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    with open_kept(site, settings, from_store=query.from_store, note=err.print) as kept:
+        asked = DecisionQuery(user=query.user, rule=query.rule, since_ms=since_ms, limit=_SHOWN_MAX)
+        decisions = kept.decisions(asked)
+        book = RuleBook(chain([files], kept.versions()))
+        if query.as_json:
+            found = [_with_clauses(decision, book, kept) for decision in decisions]
+            head = {"user": asked.user, "rule": asked.rule, "since": None if since_ms is None else instant(since_ms)}
+            sys.stdout.write(orjson.dumps({**head, "decisions": found}).decode() + "\n")
             return ExitCode.GOOD
         out = Console(highlight=False, soft_wrap=True, emoji=False)
         for decision in reversed(decisions):
-            _print(out, decision, book, store, settings)
-        err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+            _print(out, decision, book, kept, settings)
         if not decisions:
-            for line in _why_nothing(query, book, store, settings):
+            for line in _why_nothing(asked, book, kept, settings):
                 err.print(line)
         elif len(decisions) == _SHOWN_MAX:
             err.print(f"these are the newest {_SHOWN_MAX:,}, narrow it down with `--rule` or `--since`")
@@ -102,37 +115,28 @@ def parse_since(text: str, now_ms: int, timezone: str) -> int:
     return moment if isinstance(moment, int) else resolve(moment, ZoneInfo(timezone))
 
 
-def _versions(files: Mapping[str, bytes], store: SqliteStore) -> Iterator[Mapping[str, bytes]]:
-    """The site's files as they are, then as they were in force, newest first."""
-    yield files
-    versions = dict.fromkeys(version for _, version in reversed(store.sites()))
-    for version in islice(versions, _VERSIONS_MAX):
-        yield store.site_files(version)
-
-
-def _with_clauses(decision: Mapping[str, Any], book: RuleBook, store: SqliteStore) -> dict[str, Any]:
+def _with_clauses(decision: Mapping[str, Any], book: RuleBook, kept: Kept) -> dict[str, Any]:
     """A decision as the API gives it, its clauses with what became of each, and its deliveries."""
     return {
         **decision,
         "clauses": [
             {"path": clause.path, "text": clause.text, "mark": clause.mark.value} for clause in book.clauses(decision)
         ],
-        "deliveries": _deliveries(decision, store),
+        "deliveries": _deliveries(decision, kept),
     }
 
 
-def _deliveries(decision: Mapping[str, Any], store: SqliteStore) -> list[dict[str, Any]]:
+def _deliveries(decision: Mapping[str, Any], kept: Kept) -> list[dict[str, Any]]:
     """What became of the messages of a decision to send."""
     found = []
-    for message in store.messages(decision["key"]):
-        delivery = store.delivery(message["key"])
-        if delivery is not None:
-            state = {"outcome": delivery.state.value, "attempts": delivery.attempts, "detail": delivery.detail}
-            found.append({**{name: message[name] for name in ("key", "channel", "title", "body")}, **state})
+    for delivery in kept.deliveries(decision["key"]):
+        message = message_of(delivery.body)
+        state = {"outcome": delivery.state.value, "attempts": delivery.attempts, "detail": delivery.detail}
+        found.append({**{name: message[name] for name in ("key", "channel", "title", "body")}, **state})
     return found
 
 
-def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, store: SqliteStore, settings: Settings) -> None:
+def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, kept: Kept, settings: Settings) -> None:
     sent = decision["outcome"] == "send"
     occasion = decision["occasion"]
     zone = ZoneInfo(settings.timezone)
@@ -156,7 +160,7 @@ def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, store: Sql
             out.print(Text(f"  x {decision['clause']}", "bold red"))
     for name, value in decision["values"].items():
         out.print(Text(f"    seen: {_seen(name, value, zone)}"))
-    for delivery in _deliveries(decision, store):
+    for delivery in _deliveries(decision, kept):
         tries = "" if delivery["attempts"] < 2 else f" after {delivery['attempts']} attempts"
         detail = f" ({delivery['detail']})" if delivery["detail"] else ""
         out.print(Text(f"    {delivery['channel']}: {delivery['title']} · {delivery['body']}"))
@@ -186,21 +190,21 @@ def _seen(name: str, value: Any, zone: ZoneInfo) -> str:
     return f"{name} = {flow(value)}"
 
 
-def _why_nothing(query: DecisionQuery, book: RuleBook, store: SqliteStore, settings: Settings) -> Iterator[str]:
+def _why_nothing(query: DecisionQuery, book: RuleBook, kept: Kept, settings: Settings) -> Iterator[str]:
     """What is said when no decision is kept: what that may come from, the likeliest first."""
-    user, rule = query.user, query.rule
+    user, rule = query.user or "", query.rule
     asked = f" by `{rule}`" if rule else ""
     yield f"no decision{asked} about `{user}` is kept" + (
         f" since {instant(query.since_ms)}" if query.since_ms is not None else ""
     )
     if rule is not None and rule not in book.ids():
         yield f"- there is no rule `{rule}`, {did_you_mean(rule, book.ids())}"
-    others = store.decisions(DecisionQuery(user=user, limit=1)) if rule or query.since_ms is not None else []
+    others = kept.decisions(DecisionQuery(user=user, limit=1)) if rule or query.since_ms is not None else []
     if others:
         yield f"- there are others: the newest is of `{others[0]['rule']}` at {others[0]['time']}"
         return
-    kept = format_duration(settings.keep.decisions_ms)
+    keep = format_duration(settings.keep.decisions_ms)
     yield "- no rule had an occasion: the person entered no place that a rule in `state: live` or `test` asks for"
     yield "- or the person is known by another id: where no ping names a user, it is the device's id"
-    yield f"- or it is longer ago than decisions are kept ({kept}, the setting `keep.decisions`)"
-    yield f"`nearcast replay` with `--transitions` shows where the pings of `{user}` entered and exited"
+    yield f"- or it is longer ago than decisions are kept ({keep}, the setting `keep.decisions`)"
+    yield from kept.hints(user)

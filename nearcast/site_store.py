@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from engine.settings import Settings
+    from engine.settings import ClusterSettings, Settings
 
 
 def settings_of(files: Mapping[str, bytes]) -> Settings:
@@ -38,13 +38,22 @@ def filled_settings(settings: Settings) -> Settings:
 
 def store_path(site: Path, settings: Settings) -> Path:
     """The store's file. Of the variables, only those in its own path must be set."""
-    filled, mistakes = resolve_env(settings, os.environ)
-    ours = [mistake for mistake in mistakes if mistake.what.startswith("`store`")]
-    if ours:
-        raise MistakesError(ours)
-    return site / filled.store
+    return site / _filled_in(settings, "store").store
+
+
+def redis_settings(settings: Settings) -> ClusterSettings:
+    """The block `cluster`, for whoever asks Redis alone. Of the variables, only those of Redis must be set."""
+    return _filled_in(settings, "cluster.redis").cluster
 
 
 def open_for_reading(site: Path, settings: Settings) -> SqliteStore:
     """The store, to be looked into while the site runs. Raises `StoreError` when there is none yet."""
     return SqliteStore.open(store_path(site, settings), readonly=True)
+
+
+def _filled_in(settings: Settings, part: str) -> Settings:
+    filled, mistakes = resolve_env(settings, os.environ)
+    ours = [mistake for mistake in mistakes if mistake.what.startswith(f"`{part}")]
+    if ours:
+        raise MistakesError(ours)
+    return filled
