@@ -18,6 +18,7 @@ from connectors.kafka_reader import Record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from connectors.kafka_brokers import Brokers
     from engine.settings import ClusterSettings
 
 #: Faust's own default; a record waits here only until its shard takes it.
@@ -32,6 +33,16 @@ class _NoTables(TableManager):
         """Wait for nobody."""
 
 
+def _credentials(brokers: Brokers) -> Any:
+    """The login in Faust's own form; None where there is none."""
+    login = brokers.login
+    if login.protocol.logs_in:
+        return faust.SASLCredentials(
+            username=login.user, password=login.password, ssl_context=brokers.tls, mechanism=login.mechanism
+        )
+    return None if brokers.tls is None else faust.SSLCredentials(brokers.tls)
+
+
 class Membership:
     """This process as a member of the group that folds a topic.
 
@@ -41,6 +52,7 @@ class Membership:
     def __init__(
         self,
         cluster: ClusterSettings,
+        brokers: Brokers,
         topic: str,
         *,
         group: str,
@@ -53,7 +65,8 @@ class Membership:
         self._folder = TemporaryDirectory(prefix="nearcast-")  # Faust wants one, and writes nothing into it
         self.app = faust.App(
             group,
-            broker=";".join(f"kafka://{broker}" for broker in cluster.brokers),
+            broker=";".join(f"kafka://{broker}" for broker in brokers.servers),
+            broker_credentials=_credentials(brokers),
             store="memory://",
             datadir=self._folder.name,
             autodiscover=False,

@@ -15,7 +15,9 @@ from connectors.kafka_topics import RECORD_BYTES_MAX
 from engine.ports import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from connectors.kafka_brokers import Brokers
 
 _WAIT_MS: Final = 250
 _PIECE: Final = 500
@@ -29,7 +31,7 @@ class GroupReader:
 
     def __init__(
         self,
-        brokers: Sequence[str],
+        brokers: Brokers,
         topic: str,
         *,
         group: str,
@@ -40,9 +42,10 @@ class GroupReader:
         instance: str | None = None,
     ) -> None:
         self._topic = topic
+        self._brokers = brokers
         self._listener = _Listener(topic, given, taken)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=list(brokers),
+            **brokers.options,
             client_id=client,
             group_id=group,
             group_instance_id=instance,
@@ -62,7 +65,7 @@ class GroupReader:
             await self._consumer.start()
         except KafkaError as error:
             await self._consumer.stop()
-            raise StoreError(f"no broker answers: {error}") from error
+            raise StoreError(await self._brokers.why_not()) from error
 
     async def stop(self) -> None:
         """Leave."""

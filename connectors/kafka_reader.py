@@ -18,6 +18,8 @@ from engine.ports import StoreError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from connectors.kafka_brokers import Brokers
+
 #: A broker that gives no record for so long while there are some is away.
 _GIVES_S: Final = 10.0
 _PIECE: Final = 500
@@ -39,10 +41,11 @@ class ReadError(StoreError):
 class KafkaReader:
     """Reads stretches of one topic. Lives on one event loop; `start` it there."""
 
-    def __init__(self, brokers: Sequence[str], topic: str, *, client: str) -> None:
+    def __init__(self, brokers: Brokers, topic: str, *, client: str) -> None:
         self._topic = topic
+        self._brokers = brokers
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=list(brokers),
+            **brokers.options,
             client_id=client,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -58,7 +61,7 @@ class KafkaReader:
             await self._consumer.start()
         except KafkaError as error:
             await self._consumer.stop()
-            raise ReadError(f"no broker answers: {error}") from error
+            raise ReadError(await self._brokers.why_not()) from error
 
     async def stop(self) -> None:
         """End."""

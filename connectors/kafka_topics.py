@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, for_code
 from engine.ports import StoreError
 
 if TYPE_CHECKING:
+    from connectors.kafka_brokers import Brokers
     from engine.settings import ClusterSettings, Keep
 
 #: A frame may be larger than `cluster.frame`, when one request holds more: so large at most.
@@ -95,9 +96,9 @@ def in_sync(replicas: int) -> int:
     return 2 if replicas >= 3 else 1
 
 
-async def make_topics(cluster: ClusterSettings, keep: Keep) -> list[str]:
+async def make_topics(brokers: Brokers, cluster: ClusterSettings, keep: Keep) -> list[str]:
     """Make the topics that are missing; returns their names. Raises `StoreError`."""
-    async with _Admin(cluster) as admin:
+    async with _Admin(brokers, cluster.name) as admin:
         new = [
             NewTopic(w.topic, w.partitions, cluster.replicas, topic_configs=w.settings) for w in wanted(cluster, keep)
         ]
@@ -112,13 +113,13 @@ async def make_topics(cluster: ClusterSettings, keep: Keep) -> list[str]:
         return made
 
 
-async def check_topics(cluster: ClusterSettings, keep: Keep) -> int:
+async def check_topics(brokers: Brokers, cluster: ClusterSettings, keep: Keep) -> int:
     """Refuse topics that are missing or set so that something would be lost; returns the number of shards.
 
     Raises `StoreError`, with all that is wrong in one line.
     """
     want = wanted(cluster, keep)
-    async with _Admin(cluster) as admin:
+    async with _Admin(brokers, cluster.name) as admin:
         described = {t["topic"]: t for t in await admin.describe_topics([w.topic for w in want])}
         missing = [w.topic for w in want if described.get(w.topic, {}).get("error_code", 3) != 0]
         if missing:
@@ -173,16 +174,16 @@ async def _settings(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, 
 class _Admin:
     """An admin client for a few calls. What goes wrong with it is a `StoreError`."""
 
-    def __init__(self, cluster: ClusterSettings) -> None:
-        self._brokers = ",".join(cluster.brokers)
-        self._client = AIOKafkaAdminClient(bootstrap_servers=list(cluster.brokers), client_id=cluster.name)
+    def __init__(self, brokers: Brokers, client: str) -> None:
+        self._brokers = brokers
+        self._client = AIOKafkaAdminClient(**brokers.options, client_id=client)
 
     async def __aenter__(self) -> Any:
         try:
             await self._client.start()
         except KafkaError as error:
             await self._client.close()
-            raise StoreError(f"no broker answers at `{self._brokers}`, see `cluster.brokers`: {error}") from error
+            raise StoreError(await self._brokers.why_not()) from error
         return self._client
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from connectors.clock import Clock
+    from connectors.kafka_brokers import Brokers
 
 log = structlog.get_logger("nearcast.kafka")
 
@@ -67,8 +68,8 @@ class Written:
 class KafkaWriter:
     """A producer. Lives on one event loop; `start` it there. `bytes_max` may be under way at a time."""
 
-    def __init__(self, brokers: Sequence[str], *, client: str, clock: Clock, bytes_max: int = 256 << 20) -> None:
-        self._brokers, self._client = list(brokers), client
+    def __init__(self, brokers: Brokers, *, client: str, clock: Clock, bytes_max: int = 256 << 20) -> None:
+        self._brokers, self._client = brokers, client
         self._producer = self._made()
         self._renewing: asyncio.Task[None] | None = None
         self._clock = clock
@@ -79,7 +80,7 @@ class KafkaWriter:
 
     def _made(self) -> Any:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._brokers,
+            **self._brokers.options,
             client_id=self._client,
             acks="all",
             enable_idempotence=True,
@@ -97,7 +98,7 @@ class KafkaWriter:
             await self._producer.start()
         except KafkaError as error:
             await self._producer.stop()
-            raise WriteError(f"no broker answers: {error}") from error
+            raise WriteError(await self._brokers.why_not()) from error
 
     async def stop(self, within_s: float = 3.0) -> None:
         """Write what is under way, for so long, and end."""

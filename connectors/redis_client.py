@@ -16,12 +16,15 @@ from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from connectors.redis_line import ANSWER_S, CONNECT_S, Call, RedisLine
+from connectors.tls import tls_context
 from engine.ports import StoreError
+from engine.settings import TlsFiles
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Sequence
 
 #: Of what is not asked in pipelines, at a time.
@@ -52,9 +55,11 @@ class Script:
 class RedisClient:
     """Connections to one Redis, or to a Redis Cluster. Lives on one event loop."""
 
-    def __init__(self, url: str) -> None:
-        self._redis: Any = _connect(url)
-        self._line = None if _is_cluster(url) else RedisLine(url)
+    def __init__(self, url: str, tls: TlsFiles | None = None) -> None:
+        """Raises `StoreError` when a file of `tls` cannot be used."""
+        context, options = _tls(url, tls)
+        self._redis: Any = _connect(url, options)
+        self._line = None if _is_cluster(url) else RedisLine(url, tls=context)
         self._scripts: dict[str, Script] = {}
 
     def knows(self, *scripts: Script) -> None:
@@ -132,6 +137,8 @@ class RedisClient:
             return await answer
         except ResponseError as error:
             raise AwayError(f"redis refused a command: {error}") from error
+        except AuthenticationError as error:
+            raise AwayError(f"redis refuses the login that `cluster.redis` names: {error}") from error
         except (TimeoutError, RedisError, OSError) as error:
             raise AwayError(f"redis does not answer: {type(error).__name__}: {error}") from error
 
@@ -148,9 +155,21 @@ def _text(found: Any) -> str:
     return found.decode() if isinstance(found, bytes) else str(found)
 
 
-def _connect(url: str) -> Any:
+def _tls(url: str, tls: TlsFiles | None) -> tuple[ssl.SSLContext | None, dict[str, str]]:
+    """What an encrypted connection is made with besides its address: for a line, and for the general client."""
+    if tls is None or tls == TlsFiles():
+        return None, {}
+    if not url.startswith("rediss"):
+        raise StoreError(
+            "`cluster.redis_tls` is of no use, `cluster.redis` is not encrypted, begin it with `rediss://`"
+        )
+    files = {"ssl_ca_certs": tls.ca, "ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    return tls_context(tls, "cluster.redis_tls"), {name: file for name, file in files.items() if file is not None}
+
+
+def _connect(url: str, tls: dict[str, str]) -> Any:
     once = Retry(NoBackoff(), 0)
-    within = {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S}
+    within = {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S, **tls}
     if _is_cluster(url):
         return RedisCluster.from_url(url.replace("+cluster:", ":", 1), **within)
     kind = {"connection_class": SSLConnection} if url.startswith("rediss:") else {}

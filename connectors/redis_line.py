@@ -28,12 +28,12 @@ Call = tuple[Any, ...]
 class RedisLine:
     """A connection that is made when it is needed, and anew after it broke. Lives on one event loop."""
 
-    def __init__(self, url: str, *, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, url: str, *, answer_s: float = ANSWER_S, tls: ssl.SSLContext | None = None) -> None:
         self._answer_s = answer_s
         kind = parse_url(url)
         self._host, self._port, self._path = kind.get("host", "localhost"), kind.get("port", 6379), kind.get("path")
-        self._ssl: ssl.SSLContext | None = None
-        if kind.pop("connection_class", None) is SSLConnection:
+        self._ssl = tls
+        if kind.pop("connection_class", None) is SSLConnection and tls is None:
             self._ssl = SSLConnection(**kind).ssl_context.get()
         login = [word for name in ("username", "password") if (word := kind.get(name)) is not None]
         self._first: list[Call] = [("AUTH", *login)] if login else []

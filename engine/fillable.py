@@ -43,7 +43,7 @@ class Fillable(Text):
 
 
 def fault_of(kind: str, text: str) -> tuple[str, str] | None:
-    """What is wrong with a filled-in text of a kind (`key secret url path broker redis`), and how to mend it.
+    """What is wrong with a filled-in text of a kind (`key secret url path broker redis login`), and how to mend it.
 
     It is never shown.
 

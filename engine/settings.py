@@ -58,6 +58,52 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Files in PEM, seen from the site's folder. `ca` is who vouches for the other side; None: the machine's own list.
+
+    `certificate` and `key` are what this side shows of itself; the key may stand in the certificate's file.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class KafkaProtocol(StrEnum):
+    """How a broker is talked to, in Kafka's own words."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it is TLS."""
+        return self in (KafkaProtocol.SSL, KafkaProtocol.SASL_SSL)
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether a user is named."""
+        return self in (KafkaProtocol.SASL_PLAINTEXT, KafkaProtocol.SASL_SSL)
+
+
+#: The ways to log in at a broker.
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaLogin:
+    """How the brokers are talked to, and as whom. `mechanism`, `user` and `password` go with the protocols of SASL."""
+
+    protocol: KafkaProtocol = KafkaProtocol.PLAINTEXT
+    tls: TlsFiles = TlsFiles()
+    mechanism: str | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """The scaled-out form. `name` begins the names of all topics and of all keys in Redis.
 
@@ -70,7 +116,9 @@ class ClusterSettings:
     named: bool = False
     name: str = "nearcast"
     brokers: tuple[str, ...] = ("127.0.0.1:9092",)
+    kafka: KafkaLogin = KafkaLogin()
     redis: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    redis_tls: TlsFiles = TlsFiles()
     partitions: int = 12
     replicas: int = 3
     linger_ms: int = 5

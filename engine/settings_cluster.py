@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.fillable import Fillable
-from engine.settings import ClusterSettings
+from engine.settings import ClusterSettings, KafkaLogin, TlsFiles
+from engine.settings_login import KAFKA, REDIS_TLS
 from rules.scalars import Duration, Text, Whole, size
 from rules.shapes import Fields, Key, Listing
 
@@ -30,11 +31,16 @@ def _cluster(record: Record) -> ClusterSettings:
     buffer_bytes = record.get("buffer", plain.buffer_bytes)
     if buffer_bytes < 4 * _MIB:
         record.wrong("buffer", "would not hold one large request", "allow at least `4MiB`")
+    redis = record.get("redis", plain.redis)
+    if record.get("redis_tls") and redis.startswith(("redis://", "redis+cluster://")):
+        record.wrong("redis", "is not encrypted, `redis_tls` would not be used", "begin it with `rediss://`")
     return ClusterSettings(
         named=True,
         name=record.get("name", plain.name),
         brokers=tuple(record.get("brokers", plain.brokers)),
-        redis=record.get("redis", plain.redis),
+        kafka=record.get("kafka", KafkaLogin()),
+        redis=redis,
+        redis_tls=record.get("redis_tls", TlsFiles()),
         partitions=record.get("partitions", plain.partitions),
         replicas=record.get("replicas", plain.replicas),
         linger_ms=record.get("linger", plain.linger_ms),
@@ -55,10 +61,12 @@ CLUSTER: Final[Fields[ClusterSettings]] = Fields(
         "brokers": Key(
             Listing(Fillable("broker"), least=1, most=100), "Kafka's bootstrap servers, host:port; may be `${NAME}`"
         ),
+        "kafka": Key(KAFKA, "how the brokers are talked to, and as whom (PLAINTEXT)"),
         "redis": Key(
             Fillable("redis"),
             "redis://, rediss:// or redis+cluster://host:port; may be `${NAME}` (redis://127.0.0.1:6379/0)",
         ),
+        "redis_tls": Key(REDIS_TLS, "files for `rediss://`; the machine's own list without"),
         "partitions": Key(Whole(1, 10_000), "partitions of topics that are made: the shards of the devices (12)"),
         "replicas": Key(Whole(1, 100), "replicas of topics that are made; from 3 on, 2 must be in sync (3)"),
         "linger": Key(Duration("5ms", least=0, most=1_000), "how long a gateway gathers pings into a frame (5ms)"),

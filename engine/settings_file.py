@@ -22,6 +22,7 @@ from engine.settings import (
     LogLevel,
     PingLimits,
     Settings,
+    TlsFiles,
     Variable,
     WebhookSettings,
 )
@@ -118,13 +119,7 @@ def resolve_env(
     )
     channels = {name: filler.channel(channel) for name, channel in settings.channels.items()}
     store = filler.fill("store", "path", settings.store)
-    cluster = replace(
-        settings.cluster,
-        brokers=tuple(
-            filler.fill(f"cluster.brokers[{n}]", "broker", text) for n, text in enumerate(settings.cluster.brokers)
-        ),
-        redis=filler.fill("cluster.redis", "redis", settings.cluster.redis),
-    )
+    cluster = filler.cluster(settings.cluster)
     filler.check_apart(keys)
     filled = replace(settings, keys=keys, channels=channels, store=store, cluster=cluster, variables=())
     return filled, sorted(filler.mistakes)
@@ -170,6 +165,32 @@ class _Filler:
             )
             return replace(channel, url=self.fill(f"{path}.url", "url", channel.url), secrets=secrets)
         return channel
+
+    def cluster(self, cluster: ClusterSettings) -> ClusterSettings:
+        """The block `cluster`, filled in."""
+        login, at = cluster.kafka, "cluster.kafka"
+        return replace(
+            cluster,
+            brokers=tuple(self.fill(f"cluster.brokers[{n}]", "broker", text) for n, text in enumerate(cluster.brokers)),
+            kafka=replace(
+                login,
+                tls=self._tls(at, login.tls),
+                user=self._maybe(f"{at}.user", "login", login.user),
+                password=self._maybe(f"{at}.password", "login", login.password),
+            ),
+            redis=self.fill("cluster.redis", "redis", cluster.redis),
+            redis_tls=self._tls("cluster.redis_tls", cluster.redis_tls),
+        )
+
+    def _tls(self, path: str, files: TlsFiles) -> TlsFiles:
+        return TlsFiles(
+            self._maybe(f"{path}.ca", "path", files.ca),
+            self._maybe(f"{path}.certificate", "path", files.certificate),
+            self._maybe(f"{path}.key", "path", files.key),
+        )
+
+    def _maybe(self, path: str, kind: str, text: str | None) -> str | None:
+        return None if text is None else self.fill(path, kind, text)
 
     def check_apart(self, keys: Keys) -> None:
         """An ingest key is public: it must not turn out to be an admin key too."""

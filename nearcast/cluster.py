@@ -9,13 +9,14 @@ import asyncio
 import os
 import signal
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from connectors.clock import MachineClock
 from connectors.http_api import HttpServer
+from connectors.kafka_brokers import Brokers
 from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names, check_topics
 from connectors.logs import configure_logs
@@ -33,10 +34,10 @@ from nearcast.kernels import ready_kernels
 from nearcast.reload import Reloader
 from nearcast.run import listen_option, run_loop
 from nearcast.site_keeper import SiteKeeper
-from nearcast.site_store import settings_of
+from nearcast.site_store import seen_from, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from connectors.clock import Clock
@@ -64,6 +65,7 @@ class Cluster:
     settings: Settings
     names: Names
     partitions: Partitions
+    brokers: Brokers
     redis: RedisClient
     sites: SiteKeeper
     shards: RedisShards
@@ -89,14 +91,14 @@ class Cluster:
 
 async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluster:
     """Connect, check, and bring the site in force. Raises `StoreError`, `MistakesError`, `InputFaultError`."""
-    settings = role_settings(settings_of(files), role)
+    settings = start_settings(path, files, role)
     cluster, clock = settings.cluster, MachineClock()
-    names = Names(cluster.name)
-    redis = RedisClient(cluster.redis)
+    names, brokers = Names(cluster.name), Brokers(cluster)
+    redis = RedisClient(cluster.redis, cluster.redis_tls)
     try:
         for warning in await check_redis(redis):
             log.warning(warning)
-        shards = await check_topics(cluster, settings.keep)
+        shards = await check_topics(brokers, cluster, settings.keep)
         sites = RedisSites(redis, cluster.name, 2 * settings.keep.pings_ms)
         known = await sites.settle_shards(shards)
         if known != shards:
@@ -106,7 +108,7 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
             )
         keeper = SiteKeeper(sites, clock, f"{role}@{socket.gethostname()}")
         made = Cluster(
-            path, files, settings, names, Partitions(shards), redis, keeper,
+            path, files, settings, names, Partitions(shards), brokers, redis, keeper,
             RedisShards(redis, cluster.name), RedisPeople(redis, cluster.name, settings.keep.decisions_ms),
             Metrics(settings.max_rules, clock), clock,
         )  # fmt: skip
@@ -115,6 +117,12 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
         await redis.close()
         raise
     return made
+
+
+def start_settings(path: Path, files: Mapping[str, bytes], role: str) -> Settings:
+    """The settings that a role starts with: those of `role_settings`, and files of the login seen from here."""
+    settings = role_settings(settings_of(files), role)
+    return replace(settings, cluster=seen_from(path, settings.cluster))
 
 
 def role_settings(settings: Settings, role: str) -> Settings:

@@ -57,11 +57,11 @@ class Dispatching:
 
     def __init__(self, cluster: Cluster, instance: str | None) -> None:
         names, block = cluster.names, cluster.cluster
-        self.writer = KafkaWriter(block.brokers, client=f"{block.name}-dispatcher", clock=cluster.clock)
+        self.writer = KafkaWriter(cluster.brokers, client=f"{block.name}-dispatcher", clock=cluster.clock)
         deliveries = RedisDeliveries(cluster.redis, block.name, cluster.settings.keep.decisions_ms)
         self.handover = Handover(cluster, deliveries, self._unreadable)
         self.reader = GroupReader(
-            block.brokers, names.decisions, group=names.group("dispatcher"), client=f"{block.name}-dispatcher",
+            cluster.brokers, names.decisions, group=names.group("dispatcher"), client=f"{block.name}-dispatcher",
             session_ms=block.session_ms, given=self._given, taken=self._taken, instance=instance,
         )  # fmt: skip
         channels = self._channels(cluster, cluster.sites.site)

@@ -78,7 +78,7 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
     cluster = await open_cluster(path, files, "gateway")
     settings, block = cluster.settings, cluster.cluster
     writer = KafkaWriter(
-        block.brokers, client=f"{block.name}-gateway", clock=cluster.clock, bytes_max=block.buffer_bytes
+        cluster.brokers, client=f"{block.name}-gateway", clock=cluster.clock, bytes_max=block.buffer_bytes
     )
     frames = FrameWriter(
         writer, cluster.names.pings, cluster.partitions.of, linger_ms=block.linger_ms, frame_bytes=block.frame_bytes,

@@ -39,7 +39,7 @@ class RawPings:
         names, block = cluster.names, cluster.cluster
         self._held: set[int] = set()
         self._reader = GroupReader(
-            block.brokers, names.raw, group=names.group("gateway"), client=f"{block.name}-gateway-raw",
+            cluster.brokers, names.raw, group=names.group("gateway"), client=f"{block.name}-gateway-raw",
             session_ms=block.session_ms, given=self._given, taken=self._taken,
         )  # fmt: skip
 

@@ -77,7 +77,7 @@ def open_kept(site: Path, settings: Settings, *, from_store: bool, note: Callabl
     if settings.cluster.named and not from_store:
         from nearcast.kept_cluster import cluster_kept  # its libraries are an extra
 
-        found = cluster_kept(redis_settings(settings), settings.keep.decisions_ms)
+        found = cluster_kept(redis_settings(site, settings), settings.keep.decisions_ms)
         if not isinstance(found, str):
             if path.exists():
                 note(f"asked of the cluster `{settings.cluster.name}`, `--from-store` asks the store of `run`")

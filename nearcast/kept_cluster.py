@@ -36,7 +36,7 @@ class ClusterKept:
     def __init__(self, cluster: ClusterSettings, keep_ms: int) -> None:
         self._runner = asyncio.Runner()
         self._name = cluster.name
-        self._redis = RedisClient(cluster.redis)
+        self._redis = RedisClient(cluster.redis, cluster.redis_tls)
         self._people = RedisPeople(self._redis, cluster.name, keep_ms)
         self._deliveries = RedisDeliveries(self._redis, cluster.name, keep_ms)
         self._sites = RedisSites(self._redis, cluster.name, keep_ms)

@@ -6,10 +6,11 @@ Owns finding it by the site's settings. Reads only; the process that runs the si
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connectors.store_sqlite import SqliteStore
-from engine.settings import SETTINGS_FILE
+from engine.settings import SETTINGS_FILE, TlsFiles
 from engine.settings_file import read_settings, resolve_env
 from geo.mistake import MistakesError
 
@@ -41,9 +42,22 @@ def store_path(site: Path, settings: Settings) -> Path:
     return site / _filled_in(settings, "store").store
 
 
-def redis_settings(settings: Settings) -> ClusterSettings:
+def redis_settings(site: Path, settings: Settings) -> ClusterSettings:
     """The block `cluster`, for whoever asks Redis alone. Of the variables, only those of Redis must be set."""
-    return _filled_in(settings, "cluster.redis").cluster
+    return seen_from(site, _filled_in(settings, "cluster.redis").cluster)
+
+
+def seen_from(site: Path, cluster: ClusterSettings) -> ClusterSettings:
+    """The block `cluster` with the paths of its files seen from here."""
+
+    def found(files: TlsFiles) -> TlsFiles:
+        return TlsFiles(
+            *(None if file is None else str(site / file) for file in (files.ca, files.certificate, files.key))
+        )
+
+    return replace(
+        cluster, kafka=replace(cluster.kafka, tls=found(cluster.kafka.tls)), redis_tls=found(cluster.redis_tls)
+    )
 
 
 def open_for_reading(site: Path, settings: Settings) -> SqliteStore:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from connectors.http_health import HealthServer
+from connectors.kafka_brokers import Brokers
 from connectors.kafka_faust import Membership
 from connectors.kafka_reader import KafkaReader
 from connectors.kafka_topics import make_topics
@@ -25,8 +26,8 @@ from nearcast.cluster import (
     RoleOptions,
     listening,
     open_cluster,
-    role_settings,
     run_role,
+    start_settings,
     until_told,
 )
 from nearcast.fault import ExitCode
@@ -35,7 +36,6 @@ from nearcast.in_force import tell_site
 from nearcast.shard import Shard
 from nearcast.shard_parts import Parts
 from nearcast.shard_runner import ShardRunner
-from nearcast.site_store import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,8 @@ LEAVE_S: Final = 4.0
 
 def create_topics(path: Path) -> list[str]:
     """Make the topics that are missing; returns their names."""
-    settings = role_settings(settings_of(read_folder(path)), "worker")
-    return asyncio.run(make_topics(settings.cluster, settings.keep))
+    settings = start_settings(path, read_folder(path), "worker")
+    return asyncio.run(make_topics(Brokers(settings.cluster), settings.cluster, settings.keep))
 
 
 def work(path: Path, options: RoleOptions) -> int:
@@ -72,14 +72,14 @@ class Worker:
     def __init__(self, cluster: Cluster, instance: str | None) -> None:
         settings, names = cluster.cluster, cluster.names
         client = f"{names.name}-worker"
-        self.reader = KafkaReader(settings.brokers, names.pings, client=client)
-        self.writer = KafkaWriter(settings.brokers, client=client, clock=cluster.clock)
+        self.reader = KafkaReader(cluster.brokers, names.pings, client=client)
+        self.writer = KafkaWriter(cluster.brokers, client=client, clock=cluster.clock)
         self.parts = Parts(
             names, cluster.partitions, cluster.shards, cluster.people, RedisPlaces(cluster.redis, names.name),
             cluster.sites, self.reader, self.writer, cluster.metrics, cluster.clock,
         )  # fmt: skip
         self.membership = Membership(
-            settings, names.pings, group=names.group("worker"), instance=instance,
+            settings, cluster.brokers, names.pings, group=names.group("worker"), instance=instance,
             given=self.given, taken=self.taken, bring=self.bring,
         )  # fmt: skip
         self.runners: dict[int, ShardRunner] = {}

@@ -1,6 +1,7 @@
 """Gateways, workers and dispatchers as child processes, over real servers, and what they wrote.
 
-Owns starting and ending them, and reading topics from outside. Nothing of the product is imported.
+Owns starting and ending them, and reading topics from outside. Of the product only how its clients are told of a broker
+is imported, for tests that make one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from connectors.kafka_brokers import Brokers
+from engine.settings import ClusterSettings
 from tests.live.process import NEARCAST, Process, command, until
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.conftest import Servers
+    from tests.cluster.servers import Kafka
 
 SHARDS = 4
 
@@ -105,6 +109,11 @@ def redis_command(servers: Servers, *words: str) -> str:
         ["redis-cli", "-p", str(servers.redis.port), *words], capture_output=True, text=True, check=True, timeout=30
     )
     return done.stdout.strip()
+
+
+def brokers_of(kafka: Kafka) -> Brokers:
+    """A broker as the product's own clients are told of it."""
+    return Brokers(ClusterSettings(brokers=(kafka.brokers,)))
 
 
 def cluster_settings(servers: Servers, name: str, more: str = "") -> str:

@@ -152,13 +152,18 @@ class Kafka(Server):
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         return ["java", *_HEAP, quiet, "-cp", f"{JARS}/*", *words]
 
+    def format_words(self) -> list[str]:
+        """What else its storage is made with."""
+        return []
+
     def command(self) -> list[str]:
         settings = self.folder / "server.properties"
         if not settings.exists():
             settings.write_text(self._settings())
             cluster = "bmVhcmNhc3QtdGVzdC0wMQ"
+            words = ("format", "-t", cluster, "-c", str(settings), *self.format_words())
             made = subprocess.run(
-                self.java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)),
+                self.java("kafka.tools.StorageTool", *words),
                 capture_output=True, text=True, check=False, timeout=START_S,
             )  # fmt: skip
             assert made.returncode == 0, made.stdout + made.stderr

@@ -28,7 +28,7 @@ from nearcast.shard_parts import Parts
 from nearcast.shard_people import ShardPeople
 from nearcast.site_keeper import SiteKeeper
 from rules.facts import Outcome
-from tests.cluster.fleet import read_topic
+from tests.cluster.fleet import brokers_of, read_topic
 from tests.cluster.servers import free_port
 from tests.world import T0, at, circle, files_of, rows
 
@@ -64,13 +64,13 @@ def judging(servers: Servers, ask: Callable[[Parts], Awaitable[None]]) -> None:
     async def main() -> None:
         redis, clock, name = RedisClient(servers.redis.url), MachineClock(), f"t-{free_port()}"
         keeper = SiteKeeper(RedisSites(redis, name, 60_000), clock, "test")
-        brokers = (servers.kafka.brokers,)
-        await make_topics(ClusterSettings(name=name, brokers=brokers, partitions=SHARDS, replicas=1), Keep())
+        brokers = brokers_of(servers.kafka)
+        await make_topics(brokers, ClusterSettings(name=name, partitions=SHARDS, replicas=1), Keep())
         await keeper.start(files_of([circle("shop")], rules=RULES, settings="detection: {preset: instant}\n"))
         parts = Parts(
             Names(name), Partitions(SHARDS), RedisShards(redis, name), RedisPeople(redis, name, 600_000),
-            RedisPlaces(redis, name), keeper, KafkaReader([servers.kafka.brokers], f"{name}.pings", client="t"),
-            KafkaWriter([servers.kafka.brokers], client="t", clock=clock), Metrics(), clock,
+            RedisPlaces(redis, name), keeper, KafkaReader(brokers, f"{name}.pings", client="t"),
+            KafkaWriter(brokers, client="t", clock=clock), Metrics(), clock,
         )  # fmt: skip
         await parts.reader.start()
         await parts.writer.start()

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from connectors.clock import MachineClock
 from connectors.kafka_writer import ASK_AGAIN_S, KafkaWriter, WriteError
+from tests.cluster.fleet import brokers_of
 from tests.cluster.servers import Kafka, need_servers
 from tests.live.process import live, until
 
@@ -29,7 +30,7 @@ async def written_to(folder: Path) -> AsyncIterator[tuple[Kafka, KafkaWriter]]:
     need_servers()
     kafka = Kafka(folder)
     await asyncio.to_thread(kafka.start)
-    writer = KafkaWriter([kafka.brokers], client="test", clock=MachineClock())
+    writer = KafkaWriter(brokers_of(kafka), client="test", clock=MachineClock())
     try:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
         await admin.start()
