@@ -35,6 +35,10 @@ class RedisPlaces:
                 calls.append(("HDEL", self._key(told.place.id), told.device))
         await self._redis.pipe(calls)
 
+    async def enter(self, present: Sequence[tuple[str, str, int]]) -> None:
+        """Note who is where: place, device, and when it entered."""
+        await self._redis.pipe([("HSET", self._key(place), device, at_ms) for place, device, at_ms in present])
+
     async def at(self, place: str) -> dict[str, int]:
         """The devices at a place, with when each entered."""
         found: dict[str, int] = {}

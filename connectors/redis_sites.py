@@ -4,7 +4,8 @@ Owns the number of each version, which only grows, so that whoever meets two kno
 in the files.
 
 `{name.sites}:current` is a hash: `seq`, `version`, `by`. `{name.sites}:known` is the set of all versions ever wanted.
-`{name.sites}:files:v` is a hash of version v's files, by path.
+`{name.sites}:files:v` is a hash of version v's files, by path. `{name.sites}:cluster` is a hash: `shards`, and `moving`
+while a state is brought in.
 """
 
 from __future__ import annotations
@@ -87,6 +88,18 @@ class RedisSites:
         async for piece in self._redis.fields(f"{self._tag}:files:{version}"):
             found |= {path.decode(): content for path, content in piece}
         return {path: found[path] for path in sorted(found) if path} if found else None
+
+    async def begin_move(self) -> None:
+        """Note that a state is being brought in from elsewhere, and is not whole."""
+        await self._redis.ask("HSET", f"{self._tag}:cluster", "moving", 1)
+
+    async def end_move(self) -> None:
+        """It is whole."""
+        await self._redis.ask("HDEL", f"{self._tag}:cluster", "moving")
+
+    async def is_moving(self) -> bool:
+        """Whether a state was brought in that is not whole."""
+        return bool(await self._redis.ask("HEXISTS", f"{self._tag}:cluster", "moving"))
 
     async def settle_shards(self, shards: int) -> int:
         """Note how many shards the state is of, once and for all; returns what was noted."""

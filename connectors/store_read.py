@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from connectors.store_errors import RESTORE
+from engine.decided import Decided
 from engine.outward import delivery_line, message_of
 from engine.ports import Delivery, DeliveryState, StoredFrame, StoreError
 
@@ -82,6 +83,21 @@ def decisions_of(connection: sqlite3.Connection, user: str) -> list[dict[str, An
     """Lines of all kept decisions of a user, oldest first."""
     rows = connection.execute("SELECT line FROM decisions WHERE user = ? ORDER BY time_ms, rowid", (user,))
     return [orjson.loads(line) for (line,) in rows]
+
+
+def decided_of(connection: sqlite3.Connection, user: str, limit: int) -> list[Decided]:
+    """A user's newest kept decisions, as they are handed on."""
+    rows = connection.execute(
+        "SELECT key, user, rule, time_ms, line FROM decisions WHERE user = ? ORDER BY time_ms DESC, rowid DESC LIMIT ?",
+        (user, limit),
+    )
+    return [Decided(*row) for row in rows]
+
+
+def all_deliveries_of(connection: sqlite3.Connection, user: str) -> list[Delivery]:
+    """All kept deliveries of a user, oldest first."""
+    rows = connection.execute(f"SELECT {_DELIVERY} FROM deliveries WHERE user = ? ORDER BY created_ms, rowid", (user,))
+    return [_delivery(row) for row in rows]
 
 
 def deliveries(connection: sqlite3.Connection, *, outcome: str | None, limit: int) -> list[dict[str, Any]]:

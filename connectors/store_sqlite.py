@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from engine.decided import Decided
     from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoredFrame
     from engine.settings import Keep
     from rules.facts import Decision
@@ -215,6 +216,16 @@ class SqliteStore:
         """Deliveries that have not ended, oldest first."""
         with self._readers.use() as connection:
             return store_read.pending(connection)
+
+    def decided(self, user: str, limit: int) -> list[Decided]:
+        """A user's newest kept decisions, without their deliveries."""
+        with self._readers.use() as connection:
+            return store_read.decided_of(connection, user, limit)
+
+    def deliveries_of(self, user: str) -> list[Delivery]:
+        """All kept deliveries of a user, oldest first."""
+        with self._readers.use() as connection:
+            return store_read.all_deliveries_of(connection, user)
 
     def messages(self, decision: str) -> list[dict[str, Any]]:
         """The messages of a decision as `?wait` gives them."""

@@ -332,6 +332,25 @@ def dispatcher(site: Site, listen: Listen = None, instance: Instance = None) -> 
 
 
 @app.command()
+def move(
+    site: Site,
+    to: Annotated[str, typer.Option(metavar="cluster", help="Where to: only `cluster` for now.")],
+) -> None:
+    """Carry the state of `run` into the scaled-out form, which must be new.
+
+    Devices with their presence, users, limits, decisions and pending messages are moved; `run` must have ended, and
+    the store stays as it was. Ids go on as they would have.
+
+    Example: `nearcast worker mysite --create-topics`, then `nearcast move mysite --to cluster`
+    """
+    from nearcast.command_move import move_to_cluster
+
+    if to != "cluster":
+        raise typer.BadParameter(f"`{to}` is no form to move to, use `cluster`", param_hint="--to")
+    raise typer.Exit(move_to_cluster(site))
+
+
+@app.command()
 def crowd(
     site: Site,
     to: Annotated[str, typer.Option(metavar="URL", help="Where it posts.")] = "http://127.0.0.1:8080",

@@ -96,16 +96,7 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
     names, brokers = Names(cluster.name), Brokers(cluster)
     redis = RedisClient(cluster.redis, cluster.redis_tls)
     try:
-        for warning in await check_redis(redis):
-            log.warning(warning)
-        shards = await check_topics(brokers, cluster, settings.keep)
-        sites = RedisSites(redis, cluster.name, 2 * settings.keep.pings_ms)
-        known = await sites.settle_shards(shards)
-        if known != shards:
-            raise StoreError(
-                f"topic `{names.pings}` has {shards} partitions, but the state in redis is of {known}: devices would"
-                f" lose theirs; make the topics of another `cluster.name` with {shards} partitions and move over"
-            )
+        sites, shards = await settled(settings, brokers, redis)
         keeper = SiteKeeper(sites, clock, f"{role}@{socket.gethostname()}")
         made = Cluster(
             path, files, settings, names, Partitions(shards), brokers, redis, keeper,
@@ -117,6 +108,31 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
         await redis.close()
         raise
     return made
+
+
+async def settled(settings: Settings, brokers: Brokers, redis: RedisClient) -> tuple[RedisSites, int]:
+    """Redis and the topics as they must be, and fit together: the site's versions, and how many shards there are.
+
+    Raises `StoreError`.
+    """
+    cluster = settings.cluster
+    for warning in await check_redis(redis):
+        log.warning(warning)
+    shards = await check_topics(brokers, cluster, settings.keep)
+    sites = RedisSites(redis, cluster.name, 2 * settings.keep.pings_ms)
+    known = await sites.settle_shards(shards)
+    if known != shards:
+        raise StoreError(
+            f"topic `{Names(cluster.name).pings}` has {shards} partitions, but the state in redis is of {known}:"
+            f" devices would lose theirs; make the topics of another `cluster.name` with {shards} partitions and move"
+            " over"
+        )
+    if await sites.is_moving():
+        raise StoreError(
+            f"a move into the cluster `{cluster.name}` is under way or did not come to its end: wait for it, or choose"
+            " another `cluster.name` and move again"
+        )
+    return sites, shards
 
 
 def start_settings(path: Path, files: Mapping[str, bytes], role: str) -> Settings:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tests.nearcast.command import Command
 
 COMMANDS = (
-    "run", "demo", "check", "schema", "replay", "explain", "send", "backup", "gateway", "worker", "dispatcher", "crowd",
-    "warm",
+    "run", "demo", "check", "schema", "replay", "explain", "send", "backup", "gateway", "worker", "dispatcher", "move",
+    "crowd", "warm",
 )  # fmt: skip
 
 
