@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 
+from connectors.kafka_admin import Admin
 from engine.ports import StoreError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def in_sync(replicas: int) -> int:
 
 async def make_topics(brokers: Brokers, cluster: ClusterSettings, keep: Keep) -> list[str]:
     """Make the topics that are missing; returns their names. Raises `StoreError`."""
-    async with _Admin(brokers, cluster.name) as admin:
+    async with Admin(brokers, cluster.name) as admin:
         new = [
             NewTopic(w.topic, w.partitions, cluster.replicas, topic_configs=w.settings) for w in wanted(cluster, keep)
         ]
@@ -119,7 +120,7 @@ async def check_topics(brokers: Brokers, cluster: ClusterSettings, keep: Keep) -
     Raises `StoreError`, with all that is wrong in one line.
     """
     want = wanted(cluster, keep)
-    async with _Admin(brokers, cluster.name) as admin:
+    async with Admin(brokers, cluster.name) as admin:
         described = {t["topic"]: t for t in await admin.describe_topics([w.topic for w in want])}
         missing = [w.topic for w in want if described.get(w.topic, {}).get("error_code", 3) != 0]
         if missing:
@@ -162,31 +163,10 @@ def _wrong(want: Wanted, found: dict[str, str], keep: Keep) -> list[str]:
     return wrong
 
 
-async def _settings(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
+async def _settings(admin: Any, topics: list[str]) -> dict[str, dict[str, str]]:
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics])
     found: dict[str, dict[str, str]] = {}
     for answer in answers:
         for _, _, _, topic, entries in answer.resources:
             found[topic] = {entry[0]: entry[1] for entry in entries}
     return found
-
-
-class _Admin:
-    """An admin client for a few calls. What goes wrong with it is a `StoreError`."""
-
-    def __init__(self, brokers: Brokers, client: str) -> None:
-        self._brokers = brokers
-        self._client = AIOKafkaAdminClient(**brokers.options, client_id=client)
-
-    async def __aenter__(self) -> Any:
-        try:
-            await self._client.start()
-        except KafkaError as error:
-            await self._client.close()
-            raise StoreError(await self._brokers.why_not()) from error
-        return self._client
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        await self._client.close()
-        if isinstance(error, KafkaError):
-            raise StoreError(f"the broker refused to tell of its topics: {error!r}") from error

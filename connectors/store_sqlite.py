@@ -111,6 +111,21 @@ class SqliteStore:
                 connection.execute(store_write.FRAME, row)
         self._seq = commit.seq
 
+    def take_in(self, checkpoint: Checkpoint, version: str, files: dict[str, bytes]) -> None:
+        """Have a new store begin with a state that came to be elsewhere, under this version of the site.
+
+        Its frames follow the checkpoint's. Raises `StoreError`.
+        """
+        with self._write().transaction() as connection:
+            store_write.write_site(connection, checkpoint.seq, version, files)
+        self.save_checkpoint(checkpoint)
+        self._seq = checkpoint.seq
+
+    def write_kept(self, decided: Sequence[Decided], deliveries: Sequence[Delivery]) -> None:
+        """Keep decisions and deliveries that were made elsewhere, as they stand. Raises `StoreError`."""
+        with self._write().transaction() as connection:
+            store_write.write_kept(connection, decided, deliveries)
+
     def room_bytes(self) -> int:
         """How much the file system of the store still takes. Raises `StoreError`."""
         with explained(self._name):

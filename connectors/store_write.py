@@ -14,11 +14,13 @@ import zstandard
 
 from engine.outward import decision_line, to_json
 from engine.ports import DeliveryState
+from engine.rfc3339 import instant_ms
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from engine.decided import Decided
     from engine.ports import Commit, Delivery, Ending
     from rules.facts import Decision
 
@@ -50,10 +52,7 @@ def write_effects(connection: sqlite3.Connection, commit: Commit) -> None:
     if commit.erased:
         _write_erased(connection, commit)
     if commit.edited is not None:
-        version, files = commit.edited
-        connection.execute(
-            "INSERT INTO sites (seq, version, files) VALUES (?, ?, ?)", (commit.seq, version, pack(files))
-        )
+        write_site(connection, commit.seq, *commit.edited)
 
 
 def has_effects(commit: Commit) -> bool:
@@ -66,6 +65,20 @@ def has_effects(commit: Commit) -> bool:
         or commit.erased
         or commit.edited is not None
     )
+
+
+def write_kept(connection: sqlite3.Connection, decided: Sequence[Decided], deliveries: Sequence[Delivery]) -> None:
+    """Decisions and deliveries that were made elsewhere, as they stand."""
+    connection.executemany(_DECISION, [_decided_row(one) for one in decided])
+    connection.executemany(
+        _DELIVERY,
+        [(*_delivery_row(d)[:13], d.state.value, d.attempts, d.attempt_open, d.ended_ms, d.detail) for d in deliveries],
+    )
+
+
+def write_site(connection: sqlite3.Connection, seq: int, version: str, files: dict[str, bytes]) -> None:
+    """The version of the site that is in force from a frame on."""
+    connection.execute("INSERT INTO sites (seq, version, files) VALUES (?, ?, ?)", (seq, version, pack(files)))
 
 
 def open_attempts(connection: sqlite3.Connection, attempts: Sequence[tuple[str, int]]) -> None:
@@ -97,6 +110,21 @@ def _write_erased(connection: sqlite3.Connection, commit: Commit) -> None:
             "INSERT OR REPLACE INTO erasures (user, seq, asked_ms, devices) VALUES (?, ?, ?, ?)",
             (user, commit.seq, commit.now_ms, to_json(devices)),
         )
+
+
+def _decided_row(decided: Decided) -> tuple[Any, ...]:
+    line = orjson.loads(decided.line)
+    return (
+        decided.key,
+        decided.user,
+        decided.rule,
+        line["device"],
+        instant_ms(line["occasion"]["time"]),
+        decided.time_ms,
+        line["outcome"],
+        line["reason"],
+        decided.line,
+    )
 
 
 def _decision_row(decision: Decision) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The people of one process as those that many processes share: for a state that moves from one form to the other.
+"""The people of one process as those that many processes share, and back: for a state that moves between the forms.
 
 Owns that nothing known of a person is lost on the way. Must not know where either is kept.
 """
@@ -12,7 +12,7 @@ from engine.person import Person
 from rules.facts import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from engine.people import Open
     from engine.step import Engine
@@ -35,6 +35,25 @@ def persons_of(engine: Engine) -> Iterator[Person]:
         user = replace(known, visits=engine.whereabouts.visits(name), inside={})
         events = {event: (time_ms, NO_RECORD) for event, time_ms in people.event_ids.get(name, {}).items()}
         yield Person(user, stays=stays.get(name, {}), event_ids=events, open=opened.get(name, {}))
+
+
+def take_persons(engine: Engine, persons: Iterable[Person]) -> None:
+    """Have an engine know these people, whose devices it has. What is theirs is the engine's from then on."""
+    people, slots = engine.people, engine.sense.devices.slots
+    for person in persons:
+        user = person.user
+        stays = [
+            (place, device, entered_ms)
+            for place, held in person.stays.items()
+            for device, entered_ms in held.items()
+            if device in slots
+        ]
+        engine.whereabouts.take_in(user.id, stays, user.visits)
+        user.inside, user.visits = {}, []  # gathered anew when somebody looks
+        people.users[user.id] = user
+        people.open.update(person.open)
+        if person.event_ids:
+            people.event_ids[user.id] = {event: time_ms for event, (time_ms, _) in person.event_ids.items()}
 
 
 def present_of(engine: Engine) -> Iterator[tuple[str, str, int]]:

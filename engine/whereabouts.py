@@ -116,6 +116,51 @@ class Whereabouts:
         self.places, self.arrays = places, arrays
         self._numbers = {place: number for number, place in enumerate(places)}
 
+    def take_in(self, name: str, stays: Sequence[tuple[str, str, int]], visits: Sequence[tuple[int, str]]) -> None:
+        """Take over a person of whom nothing is known here: stays (place, device, when it entered), visits by time."""
+        devices, left = self.devices, list(visits)
+        heads: list[tuple[bool, int]] = []
+        for _, device, _ in stays:
+            slot = devices.slots[device]
+            is_own = device == name and int(devices.columns["user"][slot]) == NONE
+            heads.append((is_own, slot if is_own else devices.user_number(name)))
+        main = heads[0] if heads else self._main(name)
+        self._fit(len(stays) + len(visits))
+        _meet(*self._head(main))
+        for (place, _, entered_ms), head in zip(stays, heads, strict=True):
+            flag = VISIT if (entered_ms, place) in left else 0
+            if flag:
+                left.remove((entered_ms, place))
+            self._begin(head, place, entered_ms, flag)
+        for entered_ms, place in left:
+            self._begin(main, place, entered_ms, VISIT)
+            array, holder = self._head(main)
+            _leave(self.arrays, array, holder, self._numbers[place], entered_ms)
+
+    def _begin(self, head: tuple[bool, int], place: str, entered_ms: int, flag: int) -> None:
+        """A stay begins, of a holder that may be met for the first time."""
+        array, holder = self._head(head)
+        _meet(array, holder)
+        _arrive(self.arrays, array, holder, self._number(place), entered_ms, flag)
+        array[holder]["visits"] += flag
+
+    def _main(self, name: str) -> tuple[bool, int]:
+        """Where a person's stays hang who is nowhere now."""
+        slot = self.devices.slots.get(name)
+        own = slot is not None and name not in self.devices.users
+        return (True, slot) if own and slot is not None else (False, self.devices.user_number(name))
+
+    def _head(self, head: tuple[bool, int]) -> tuple[Array, int]:
+        is_own, holder = head
+        return (self.arrays.own if is_own else self.arrays.users), holder
+
+    def _number(self, place: str) -> int:
+        """Our number of a place, a new one if it was never heard of."""
+        if place not in self._numbers:
+            self._numbers[place] = len(self._numbers)
+            self.places.append(place)
+        return self._numbers[place]
+
     def _holders(self, name: str) -> list[tuple[Array, int]]:
         found: list[tuple[Array, int]] = []
         for heads, holder in (

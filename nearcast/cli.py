@@ -334,20 +334,20 @@ def dispatcher(site: Site, listen: Listen = None, instance: Instance = None) -> 
 @app.command()
 def move(
     site: Site,
-    to: Annotated[str, typer.Option(metavar="cluster", help="Where to: only `cluster` for now.")],
+    to: Annotated[str, typer.Option(metavar="cluster|run", help="Where to.")],
 ) -> None:
-    """Carry the state of `run` into the scaled-out form, which must be new.
+    """Carry the state of `run` into the scaled-out form, or back.
 
-    Devices with their presence, users, limits, decisions and pending messages are moved; `run` must have ended, and
-    the store stays as it was. Ids go on as they would have.
+    Devices with their presence, users, limits, decisions and pending messages are moved, and ids go on as they would
+    have. What runs must have ended; where it goes to must be new; where it comes from stays as it was.
 
     Example: `nearcast worker mysite --create-topics`, then `nearcast move mysite --to cluster`
     """
-    from nearcast.command_move import move_to_cluster
+    from nearcast.command_move import move_state
 
-    if to != "cluster":
-        raise typer.BadParameter(f"`{to}` is no form to move to, use `cluster`", param_hint="--to")
-    raise typer.Exit(move_to_cluster(site))
+    if to not in ("cluster", "run"):
+        raise typer.BadParameter(f"`{to}` is no form to move to, use `cluster` or `run`", param_hint="--to")
+    raise typer.Exit(move_state(site, to_cluster=to == "cluster"))
 
 
 @app.command()

@@ -61,17 +61,19 @@ class Moved:
 
 
 class Mover:
-    """Carries the state of an engine, and what its store keeps beside it, into a new cluster."""
+    """Carries the state of an engine, and what its store keeps beside it, into a new cluster.
+
+    `lanes` are clients of one Redis: it syncs its file once for what it reads of all of them in one go.
+    """
 
     def __init__(
-        self, store: SqliteStore, engine: Engine, settings: Settings, brokers: Brokers, redis: RedisClient
+        self, store: SqliteStore, engine: Engine, settings: Settings, brokers: Brokers, lanes: Sequence[RedisClient]
     ) -> None:
-        name, keep = settings.cluster.name, settings.keep
+        name, redis = settings.cluster.name, lanes[0]
+        self._lanes = lanes
         self._store, self._engine, self._settings = store, engine, settings
         self._brokers, self._redis, self._names = brokers, redis, Names(name)
         self._shards = RedisShards(redis, name)
-        self._people = RedisPeople(redis, name, keep.decisions_ms)
-        self._deliveries = RedisDeliveries(redis, name, keep.decisions_ms)
         self._places = RedisPlaces(redis, name)
         self._moved = Moved()
 
@@ -136,13 +138,20 @@ class Mover:
 
     async def _bring_people(self, partitions: Partitions) -> None:
         """Everybody, each with their newest decisions; and all deliveries of these."""
-        for persons in _pieces(persons_of(self._engine)):
+        pieces = _pieces(persons_of(self._engine))
+        await asyncio.gather(*(self._bring_some(lane, pieces, partitions) for lane in self._lanes))
+
+    async def _bring_some(self, lane: RedisClient, pieces: Iterator[list[Person]], partitions: Partitions) -> None:
+        """People as long as there are some that no other lane has taken."""
+        name, keep_ms = self._names.name, self._settings.keep.decisions_ms
+        people, known = RedisPeople(lane, name, keep_ms), RedisDeliveries(lane, name, keep_ms)
+        for persons in pieces:
             kept = await asyncio.to_thread(self._kept_of, persons)
             changes = [_change(person, *beside) for person, beside in zip(persons, kept, strict=True)]
             for some in _pieces(KeptDelivery(one) for _, deliveries in kept for one in deliveries):
-                await self._deliveries.write(some)
+                await known.write(some)
             own = {change.user: partitions.of(change.user) for change in changes}
-            if not all(done is True for done in await self._people.store(changes, own)):
+            if not all(done is True for done in await people.store(changes, own)):
                 raise StoreError("a user was stored by somebody else meanwhile")
             self._moved.users += len(persons)
             self._moved.decisions += sum(len(decided) for decided, _ in kept)

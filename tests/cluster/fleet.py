@@ -74,14 +74,18 @@ class Fleet:
 
         await until(all_held, "every shard is held", 60)
 
-    async def folded(self) -> None:
-        """Wait until all that was written is folded, and every delivery has ended."""
+    async def worked(self) -> None:
+        """Wait until all that was written is folded."""
 
         async def at_rest() -> bool:
             ends = await ends_of(self.servers.kafka.brokers, f"{self.name}.pings")
             return ends == await self.offsets()
 
         await until(at_rest, "all is folded", 90, 0.1)
+
+    async def folded(self) -> None:
+        """Wait until all that was written is folded, and every delivery has ended."""
+        await self.worked()
 
         async def ended() -> bool:
             lags = [await d.value("nearcast_lag_records") for d in self.of("dispatcher")]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
 
 from tests.cluster.fleet import cluster_settings, fleet_of, redis_command
 from tests.cluster.test_same import RULES, last_fixes, made, told
@@ -75,12 +78,19 @@ async def present(process: Process, places: list[str]) -> set[tuple[str, ...]]:
     return {(place, line["device"], line["user"], line["since"]) for place, line in found}
 
 
-@live(280)
-async def test_what_is_told_and_decided_goes_on_in_the_cluster_as_it_would_have(
+async def moved(site: Path, to: str) -> None:
+    """Move; something must be on its way."""
+    done = await command("move", site, "--to", to)
+    assert done.returncode == 0 and f"moved {PEOPLE} devices" in done.stderr, done.stderr
+    assert "pending, into" in done.stderr and " 0 of them pending" not in done.stderr, done.stderr
+
+
+@live(290)
+async def test_what_is_told_and_decided_goes_on_in_the_cluster_and_back_as_it_would_have(
     servers: Servers, tmp_path: Path
 ) -> None:
     fences, pings = stream(random.Random(11))
-    half, last = len(pings) // BATCH // 2 * BATCH, last_fixes(pings)
+    third, last = len(pings) // BATCH // 3 * BATCH, last_fixes(pings)
     async with sink_of() as whole, sink_of() as sink:
         settings = "detection: {max_silence: 2h}\n" + cluster_settings(servers, "move")
         one = write_site(tmp_path / "one", fences, rules=RULES, settings=settings, sink=whole.url)
@@ -98,37 +108,60 @@ async def test_what_is_told_and_decided_goes_on_in_the_cluster_as_it_would_have(
 
         async with process_of(site) as process:
             await begin(process)
-            await post(process, pings[: half - BATCH], 0)
+            await post(process, pings[: third - BATCH], 0)
             await at_rest(process)
             sink.status = lambda: 503  # what is decided from here on waits, and moves
-            await post(process, pings[half - BATCH : half], half - BATCH)
+            await post(process, pings[third - BATCH : third], third - BATCH)
             there = await present(process, places)
             assert await process.end() == 0
-        first_transitions, first_decisions = await of_store(site)
+        own_transitions, first_decisions = await of_store(site)
         done = await command("worker", site, "--create-topics")
         assert done.returncode == 0, done.stderr
-        done = await command("move", site, "--to", "cluster")
-        assert done.returncode == 0 and "pending, into the cluster `move`" in done.stderr, done.stderr
-        assert " 0 of them pending" not in done.stderr and f"moved {PEOPLE} devices" in done.stderr, done.stderr
+        await moved(site, "cluster")
+        (site / "var").rename(tmp_path / "before")
+
         sink.status = lambda: 204
         async with fleet_of(site, servers, "move") as fleet:
             still = await present(fleet.gateway, places)  # timers rang meanwhile, but nobody entered anew
             assert still <= there and still
-            await post(fleet.gateway, pings[half:], half)
+            await post(fleet.gateway, pings[third : 2 * third - BATCH], third)
             await fleet.folded()
-            own_transitions = first_transitions + [json.loads(r.value) for r in await fleet.records("transitions")]
-            kept = [await fleet.gateway.get(f"/v1/users/{user}/decisions?limit=1000") for user in USERS]
+            sink.status = lambda: 503
+            await post(fleet.gateway, pings[2 * third - BATCH : 2 * third], 2 * third - BATCH)
+            await fleet.worked()
+            there = await present(fleet.gateway, places)
+            in_use = await command("move", site, "--to", "run")
+            assert in_use.returncode == 1 and "end all gateways, workers and dispatchers" in in_use.stderr
             for member in fleet.members.values():
                 assert await member.end() == 0, member.name
+            own_transitions += [json.loads(r.value) for r in await fleet.records("transitions")]
+        await moved(site, "run")
+
+        sink.status = lambda: 204
+        async with process_of(site) as process:
+            still = await present(process, places)
+            assert still <= there and still
+            await post(process, pings[2 * third :], 2 * third)
+            await at_rest(process)
+            kept = [await process.get(f"/v1/users/{user}/decisions?limit=1000") for user in USERS]
+            assert await process.end() == 0
+        own_transitions += (await of_store(site))[0]
         expected = told(transitions, last)
-        assert {t["kind"] for t in expected.values()} == {"entered", "exited", "dwelled"}
-        assert told(own_transitions, last) == expected and len(told(first_transitions, last)) < len(expected) - 50
+        assert {t["kind"] for t in expected.values()} == {"entered", "exited", "dwelled"} and len(expected) > 100
+        assert told(own_transitions, last) == expected
         reckoned, before = made(decisions, expected), made(first_decisions, expected)
         own = made([d for lines in kept for d in lines], expected)
         assert not [(own.get(key), d) for key, d in reckoned.items() if own.get(key) != d]
         assert own.keys() == reckoned.keys()
         assert {"sent", "cooldown", "consent"} <= {d["reason"] for key, d in own.items() if key not in before}
         assert sink.keys == whole.keys and len(sink.taken) == len(sink.keys) and not sink.forged
+
+
+async def write(servers: Servers, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers.kafka.brokers)
+    await producer.start()
+    await producer.send_and_wait(topic, value)
+    await producer.stop()
 
 
 def refused(*words: str | Path) -> str:
@@ -158,6 +191,15 @@ async def test_what_would_lose_something_is_not_moved(servers: Servers, tmp_path
     assert "the cluster `new` has begun" in refused("move", site, "--to", "cluster")
     explained = nearcast("explain", site, "--user", "d")
     assert "hello  entered shinjuku  sent" in explained.stdout
+    assert "is there already, move it away" in refused("move", site, "--to", "run")
+    (site / "var").rename(tmp_path / "var")
+    assert nearcast("move", site, "--to", "run").returncode == 0
+    assert [f.name for f in (site / "var").iterdir()] == ["nearcast.db"]
+    assert nearcast("explain", site, "--user", "d", "--from-store").stdout == explained.stdout
+    shutil.rmtree(site / "var")
+    await write(servers, "new.pings", b"what no worker has read")
+    assert "start workers, without gateways, until" in refused("move", site, "--to", "run")
+    assert not list((site / "var").iterdir())  # half a store is none
     redis_command(servers, "HSET", "{new.sites}:cluster", "moving", "1")  # as a move that was cut off leaves it
     assert "did not come to its end" in refused("worker", site, "--listen", "127.0.0.1:0")
     assert nearcast("move", site, "--to", "elsewhere").returncode == 2
