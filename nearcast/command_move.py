@@ -13,6 +13,7 @@ from rich.console import Console
 
 from connectors.clock import MachineClock
 from connectors.kafka_brokers import Brokers
+from connectors.logs import configure_logs
 from connectors.redis_client import RedisClient
 from connectors.store_sqlite import SqliteStore
 from nearcast.cluster import start_settings
@@ -43,6 +44,7 @@ def move_state(path: Path, *, to_cluster: bool) -> ExitCode:
         raise InputFaultError("nearcast.yaml names no `cluster` to move to or from, write its block first")
     file = store_path(path, settings_of(files))
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    configure_logs(level="warning")
     ready_kernels()
     moved = _over(file, settings, console) if to_cluster else _back(file, settings)
     name = settings.cluster.name

@@ -152,7 +152,8 @@ class Gatherer:
         decided = sorted(map(decode_decided, chain.from_iterable(kept)), key=lambda one: (one.time_ms, one.key))
         asked = (self._deliveries_of(name, handed.get(name, {}), engine.now_ms) for name in names)
         found = chain.from_iterable(await asyncio.gather(*asked))
-        deliveries = sorted(found, key=lambda one: (one.created_ms, one.key))
+        turn = {one.key: n for n, one in enumerate(chain.from_iterable(made.deliveries for made in decided))}
+        deliveries = sorted(found, key=lambda one: (one.created_ms, turn.get(one.key, 0)))
         store.write_kept(decided, deliveries)
         take_persons(engine, persons)
         self._moved.users += len(persons)
