@@ -36,13 +36,15 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "fold": fold.bench,
     "fold-instant": partial(fold.bench, name="fold-instant", instant=True),
     "journal": journal.bench,
-    "replay": replay.bench,
+    "replay-file": replay.bench,
+    "replay-store": partial(replay.bench, from_store=True),
     "run-10000-1000": partial(run.bench, batch=1_000, fences=10_000),
+    "run-10000-1000-told": partial(run.bench, batch=1_000, fences=10_000, all_told=True),
     "run-10000-100": partial(run.bench, batch=100, fences=10_000),
     "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
     "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
 }
-LONG = ("occasion-10000", "run-10000-100", "run-10000-1", "run-50000-1000")
+LONG = ("replay-store", "occasion-10000", "run-10000-1000-told", "run-10000-100", "run-10000-1", "run-50000-1000")
 """Not in the quick form."""
 CURVE = "curve-"
 """What stands before a curve's name on the command line."""

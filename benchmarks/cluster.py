@@ -29,6 +29,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.city import city
+from benchmarks.live import quantile
 from benchmarks.server import cpu_s_of
 from benchmarks.site import EACH_TIME
 from connectors.kafka_partition import Partitions
@@ -38,10 +39,14 @@ from engine.wire import encode_frame
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.city import City
+
 NEARCAST = str(Path(sys.executable).with_name("nearcast"))
 SHARDS = 4
 FRAME = 50
 DEVICES = 10_000
+WARM_S = 5.0
+"""So long the load is on before it is measured."""
 _SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
 
 
@@ -127,31 +132,63 @@ async def _way(folder: Path, given: argparse.Namespace) -> str:
             for start in range(0, len(users), 500):
                 async with http.post(gateway + "/v1/events", json=users[start : start + 500]) as answer:
                     assert answer.status == 202, await answer.text()
-            inside = [polygon.representative_point() for polygon in world.polygons[::100]]
-            rng, sent, began_s = np.random.default_rng(1), 0, time.perf_counter()
-            posts = []
-            while time.perf_counter() - began_s < given.seconds:
-                pings = []
-                for _ in range(10):
-                    point = inside[int(rng.integers(len(inside)))] if rng.random() < 0.02 else None
-                    pings.append({"device": f"d{sent % DEVICES}", "time": int(time.time() * 1000), "accuracy": 5.0,
-                                  "lat": point.y if point else 35.4, "lng": point.x if point else 139.4})  # fmt: skip
-                    sent += 1
-                posts.append(asyncio.create_task(_post(http, gateway, pings)))
-                await asyncio.sleep(max(0.0, began_s + sent / given.rate - time.perf_counter()))
-            await asyncio.gather(*posts)
-            # shards fold in order: when the last ping of each has its message, all are decided
-            deep = max(world.polygons[::100], key=lambda polygon: polygon.area).representative_point()
-            await _post(http, gateway, [{"device": d, "time": int(time.time() * 1000), "accuracy": 1.0,
-                                         "lat": deep.y, "lng": deep.x} for d in last])  # fmt: skip
-            while not (set(last) <= set(got) and len(got) == await asyncio.to_thread(_sends, worker)):
-                await asyncio.sleep(0.05)
-        p50, p99 = (_quantile(dispatcher, "nearcast_ping_to_handoff_seconds", q) for q in (0.5, 0.99))
+            load = _Load(http, gateway, world, given.rate)
+            early = 0
+            for seconds in (WARM_S, given.seconds):  # a crowd that has been there, roles that have worked
+                early, before = len(got), _handoffs(dispatcher)
+                await load.run(seconds)
+                # shards fold in order: when the last ping of each has its message, all are decided
+                await load.end(last)
+                while not (set(last) <= set(got[early:]) and len(got) == await asyncio.to_thread(_sends, worker)):
+                    await asyncio.sleep(0.05)
+        after = _handoffs(dispatcher)
+        buckets = [(high_s, count - before[high_s]) for high_s, count in sorted(after.items())]
     await runner.cleanup()
     return (
-        f"a ping received to its webhook request written, {sent / given.seconds:,.0f} pings/s, {len(got)} messages | "
-        f"p50 at most {p50 * 1000:g} ms, p99 at most {p99 * 1000:g} ms | bounds of the histogram's buckets"
+        f"a ping received to its webhook request written, {load.sent / given.seconds:,.0f} pings/s, "
+        f"{len(got) - early} messages | p50 {quantile(buckets, 0.5) * 1000:.0f} ms, "
+        f"p99 {quantile(buckets, 0.99) * 1000:.0f} ms | gateway, broker, worker, Redis, dispatcher, load, endpoint"
     )
+
+
+class _Load:
+    """Pings at an even rate; one in fifty is in a watched fence, the others are in none."""
+
+    def __init__(self, http: aiohttp.ClientSession, gateway: str, world: City, rate: int) -> None:
+        self._http, self._gateway, self._rate = http, gateway, rate
+        watched = world.polygons[::100]
+        self._inside = [polygon.representative_point() for polygon in watched]
+        self._deep = max(watched, key=lambda polygon: polygon.area).representative_point()
+        self._rng = np.random.default_rng(1)
+        self._next = 0
+        self.sent = 0
+        """In the newest run."""
+
+    async def run(self, seconds: float) -> None:
+        """Post for so long, ten pings a post."""
+        self.sent, posts, began_s = 0, [], time.perf_counter()
+        while self.sent < self._rate * seconds:
+            posts.append(asyncio.create_task(self._post([self._ping() for _ in range(10)])))
+            await asyncio.sleep(max(0.0, began_s + self.sent / self._rate - time.perf_counter()))
+        await asyncio.gather(*posts)
+
+    async def end(self, last: list[str]) -> None:
+        """A ping of each of these, who leave and come, so that each gets a message."""
+        for lat, lng in ((35.4, 139.4), (35.4, 139.4), (self._deep.y, self._deep.x)):
+            now_ms = int(time.time() * 1000)
+            await self._post([{"device": d, "time": now_ms, "lat": lat, "lng": lng, "accuracy": 1.0} for d in last])
+            await asyncio.sleep(0.002)  # no two pings of theirs at the same time
+
+    def _ping(self) -> dict[str, Any]:
+        point = self._inside[int(self._rng.integers(len(self._inside)))] if self._rng.random() < 0.02 else None
+        device = f"d{self._next % DEVICES}"
+        self._next, self.sent = self._next + 1, self.sent + 1
+        return {"device": device, "time": int(time.time() * 1000), "accuracy": 5.0,
+                "lat": point.y if point else 35.4, "lng": point.x if point else 139.4}  # fmt: skip
+
+    async def _post(self, pings: list[dict[str, Any]]) -> None:
+        async with self._http.post(self._gateway + "/v1/pings", json=pings) as answer:
+            assert answer.status == 202, await answer.text()
 
 
 def _one_a_shard() -> list[str]:
@@ -165,11 +202,6 @@ def _one_a_shard() -> list[str]:
 def _sends(worker: str) -> int:
     """How many messages a worker decided to send."""
     return int(_value(worker, "nearcast_decisions_total", outcome="send"))
-
-
-async def _post(http: aiohttp.ClientSession, gateway: str, pings: list[dict[str, Any]]) -> None:
-    async with http.post(gateway + "/v1/pings", json=pings) as answer:
-        assert answer.status == 202, await answer.text()
 
 
 def _site(folder: Path, world: Any, given: argparse.Namespace, push: str) -> str:
@@ -224,11 +256,10 @@ def _value(url: str, name: str, **labels: str) -> float:
     return sum(s.value for s in _samples(url) if s.name == name and labels.items() <= s.labels.items())
 
 
-def _quantile(url: str, name: str, q: float) -> float:
-    """The upper bound of the bucket that holds the quantile."""
-    buckets = [(float(s.labels["le"]), s.value) for s in _samples(url) if s.name == name + "_bucket"]
-    total = buckets[-1][1]
-    return next(bound for bound, count in buckets if count >= q * total)
+def _handoffs(dispatcher: str) -> dict[float, float]:
+    """How many messages were handed over within so many seconds of their ping."""
+    found = (s for s in _samples(dispatcher) if s.name == "nearcast_ping_to_handoff_seconds_bucket")
+    return {float(s.labels["le"]): s.value for s in found}
 
 
 def _rows(numbers: list[int], lat: Any, lng: Any, time_ms: int) -> Rows:

@@ -3,7 +3,8 @@
 The world, the crowd and its pace are those that Tile38 was measured on: 24-vertex stars, 20,000 devices, 7 m a ping,
 every device seen once before. The server has one core, this process posts from another, `gateway.CONNECTIONS` requests
 at a time, so that it is never idle. Every transition is judged; a rule on one fence in a hundred sends messages to a
-file. The transitions that it counted are compared with those that shapely finds in the same walk.
+file; in a second series one on every fence sends each entered and each exited, so that every transition is handed over.
+The transitions that it counted, there the messages too, are compared with those that shapely finds in the same walk.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from benchmarks.peers.program import AbsentError
 from benchmarks.peers.recipes import match_grouped
 from benchmarks.rounds import processor_s
 from benchmarks.server import Server, write_site
-from benchmarks.site import RULE
+from benchmarks.site import EACH_MOVE, RULE
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -37,14 +38,20 @@ if TYPE_CHECKING:
 STEPS = 2
 """So often everybody pings in one round."""
 SETTINGS = "detection: {preset: instant}\nchannels: {push: {kind: file, path: messages.jsonl}}\n"
+STILL_GOOD = "max_event_age: 6h\n"
+"""The crowd's clock is an hour behind the server's."""
 
 
-def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float = 1.0) -> Bench:
-    """Requests of `batch` pings, from a share of the devices; none is in two requests that are under way at once."""
+def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float = 1.0, all_told: bool = False) -> Bench:
+    """Requests of `batch` pings, from a share of the devices; none is in two requests that are under way at once.
+
+    With `all_told` every transition is a message.
+    """
     devices = int(share * size.devices)
     crowd = Crowd(stars(fences), devices)
     folder = Path(keep.enter_context(tempfile.TemporaryDirectory()))
-    site = write_site(folder / "site", crowd.world.geojson(), SETTINGS, RULE)
+    fences_file = crowd.world.geojson(tagged=1 if all_told else 100)
+    site = write_site(folder / "site", fences_file, SETTINGS, (EACH_MOVE if all_told else RULE) + STILL_GOOD)
     posted = _Posted(Server(site), crowd, batch)
     keep.callback(posted.server.close)
     posted.begin()
@@ -55,11 +62,12 @@ def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float 
         absent.append(str(error))
         if fences in tile38.RECORDED_US:
             peers.append(tile38.recorded(fences, crowd.pings, batch))
+    name, said = ("-told", ", every transition sent") if all_told else ("", "")
     return Bench(
-        f"run-{fences}-{batch}", f"nearcast run, {fences:,} fences, posts of {batch:,}", "pings",
+        f"run-{fences}-{batch}{name}", f"nearcast run, {fences:,} fences, posts of {batch:,}{said}", "pings",
         f"{crowd.world.said}; {devices:,} devices that walk 7 m a ping",
-        Side("nearcast", crowd.pings, posted.round, posted.moves), tuple(peers), tuple(absent),
-        oracle=lambda: crowd.moves,
+        Side("nearcast", crowd.pings, posted.round, lambda: posted.moves(all_told)), tuple(peers), tuple(absent),
+        oracle=lambda: crowd.moves + (sum(crowd.moves),) * all_told,
     )  # fmt: skip
 
 
@@ -118,16 +126,16 @@ class _Posted:
             self.server.rest()
         return self._spent() - before
 
-    def moves(self) -> tuple[int, int]:
-        """How many entered and left in one more round, as the server counted."""
+    def moves(self, all_told: bool) -> tuple[int, ...]:
+        """How many entered and left in one more round, as the server counted; and with `all_told` the messages."""
         before = self._counted()
         self.round()
-        after = self._counted()
-        return after[0] - before[0], after[1] - before[1]
+        found = tuple(after - was for after, was in zip(self._counted(), before, strict=True))
+        return found if all_told else found[:2]
 
-    def _counted(self) -> tuple[int, int]:
-        entered, left = (int(self.server.metric("nearcast_transitions_total", kind=k)) for k in ("entered", "exited"))
-        return entered, left
+    def _counted(self) -> tuple[int, ...]:
+        moves = [self.server.metric("nearcast_transitions_total", kind=kind) for kind in ("entered", "exited")]
+        return (*map(int, moves), int(self.server.metric("nearcast_deliveries_total", outcome="delivered")))
 
     def _spent(self) -> float:
         spent = processor_s(self.server.pid)

@@ -9,17 +9,21 @@ from engine.site import read_site
 if TYPE_CHECKING:
     from engine.site import Site
 
-RULE = """
+_ENTERED = "{event: entered, place: {tag: watched}}"
+RULE = f"""
 id: bench
 state: live
-trigger: {event: entered, place: {tag: watched}}
-audience: {all: [{consent: marketing}]}
-actions: [{push: {title: "Hello", body: "You are at {place.name}"}}]
+trigger: {_ENTERED}
+audience: {{all: [{{consent: marketing}}]}}
+actions: [{{push: {{title: "Hello", body: "You are at {{place.name}}"}}}}]
 """
 """Stands on the watched fences; nobody consented unless a benchmark says so, so that it decides and sends nothing."""
 
 EACH_TIME = RULE + "limits: {cooldown: none}\n"
 """The same for each enter, however soon after the last: where messages are what is measured."""
+
+EACH_MOVE = EACH_TIME.replace(_ENTERED, f"{{any: [{_ENTERED}, {_ENTERED.replace('entered', 'exited')}]}}")
+"""The same for each enter and each exit."""
 
 
 def site_of(fences: bytes, settings: str = "", *rules: str) -> Site:
