@@ -11,11 +11,13 @@ memory that starts with a line of the processor's cache, where the index wants i
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
 import pkgutil
-import threading
+import shutil
+import weakref
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.site_map import SiteMap
+    from geo.index import FenceIndex
     from geo.kept import Arrays
 
 #: The file is the store's with this behind it.
@@ -44,6 +47,8 @@ SUFFIX: Final = ".map"
 MAGIC: Final = b"nearcast map\n"
 ALIGNED: Final = 4096
 HEAD_BYTES_MAX: Final = 1 << 20
+#: The map is not written where less than so many times its size is free: the store comes first.
+SPARE: Final = 4
 
 
 class MapFile:
@@ -52,9 +57,10 @@ class MapFile:
     def __init__(self, store: Path, warn: Callable[[str], None] = lambda _: None) -> None:
         self.path = store.with_name(store.name + SUFFIX)
         self._warn = warn
-        self._kept: SiteMap | None = None
+        self._kept: tuple[weakref.ref[FenceIndex], Mapping[str, bytes]] | None = None
         self._coming: Future[SiteMap | None] | None = None
-        self._one_at_a_time = threading.Lock()
+        self.was_read = False
+        """There was a good one."""
 
     def begin(self) -> None:
         """Begin to read, in a thread: most of it needs no interpreter, and a start has other things to do meanwhile."""
@@ -64,44 +70,49 @@ class MapFile:
 
     def read(self) -> SiteMap | None:
         """The kept map, or None where there is none that is good."""
-        return self._read() if self._coming is None else self._coming.result()
+        coming, self._coming = self._coming, None
+        return self._read() if coming is None else coming.result()
 
     @uncollected()
     def _read(self) -> SiteMap | None:
         try:
             with self.path.open("rb") as file:
                 arrays = _read(file)
-            if arrays is not None:
-                self._kept = map_of(arrays)
+            found = None if arrays is None else map_of(arrays)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             self._warn(f"the kept map `{self.path}` cannot be used, it is made anew: {error}")
-        return self._kept
-
-    def is_kept(self, site_map: SiteMap) -> bool:
-        """True if the file has this very map."""
-        kept = self._kept
-        return kept is not None and kept.index is site_map.index and kept.digests == site_map.digests
+            return None
+        if found is not None:
+            self.was_read = True
+            self._note(found)
+        return found
 
     def keep(self, site_map: SiteMap) -> None:
         """Write the map, unless it is the kept one. That a disk does not take it is told, and that is all."""
-        with self._one_at_a_time:
-            if self.is_kept(site_map):
-                return
-            arrays = arrays_of_map(site_map)
-            if arrays is None:
-                return
-            fresh = self.path.with_name(self.path.name + ".new")
-            try:
-                with fresh.open("wb") as file:
-                    _write(file, arrays)
-                os.replace(fresh, self.path)
-            except OSError as error:
-                fresh.unlink(missing_ok=True)
-                self._warn(f"the map cannot be kept as `{self.path}`, so the next start makes it anew: {error}")
-                return
-            self._kept = site_map
+        if self._kept is not None and self._kept[0]() is site_map.index and self._kept[1] == site_map.digests:
+            return
+        arrays = arrays_of_map(site_map)
+        if arrays is None:
+            return
+        size = sum(array.nbytes for array in arrays.values())
+        fresh = self.path.with_name(self.path.name + ".new")
+        try:
+            if shutil.disk_usage(self.path.parent).free < SPARE * size:
+                raise OSError(errno.ENOSPC, f"{size >> 20} MiB would leave too little room for the store")
+            with fresh.open("wb") as file:
+                _write(file, arrays)
+            os.replace(fresh, self.path)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            self._warn(f"the map cannot be kept as `{self.path}`, so the next start makes it anew: {error}")
+            return
+        self._note(site_map)
+
+    def _note(self, site_map: SiteMap) -> None:
+        """What is on disk now. An index that an edit replaced need not live on for it."""
+        self._kept = weakref.ref(site_map.index), site_map.digests
 
 
 def _write(file: IO[bytes], arrays: Arrays) -> None:

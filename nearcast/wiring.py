@@ -74,7 +74,6 @@ class Process:
     server: HttpServer
     map_file: MapFile
     _loop: asyncio.Task[None]
-    _keeping: asyncio.Task[None]
     _beside: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -92,7 +91,6 @@ class Process:
         self.live.stop()
         await asyncio.wait([self._loop])
         await self.live.close()
-        await self._keeping
         await asyncio.to_thread(self.map_file.keep, self.live.engine.site.map)
         self.store.close()
 
@@ -118,6 +116,9 @@ async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, ma
     try:
         if site is None and store.site() is None:
             raise MistakesError(mistakes)
+        if site is not None:
+            # before the first ping: to gather a large map holds up everybody
+            await asyncio.to_thread(map_file.keep, site.map)
         around.progress("folding the journal")
         back = await asyncio.to_thread(recover, store, around.clock.now_ms(), known=site)
         if back.differences:
@@ -170,11 +171,12 @@ async def _start(
         live.stop()
         await loop
         raise
-    drawn = "kept" if map_file.is_kept(in_force.map) else "made"
-    log.info("ready", listen=server.url, version=in_force.version, folded_frames=back.tail, map=drawn)
+    log.info(
+        "ready", listen=server.url, version=in_force.version, folded_frames=back.tail,
+        map="kept" if map_file.was_read else "made",
+    )  # fmt: skip
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
-    keeping = asyncio.create_task(asyncio.to_thread(map_file.keep, live.engine.site.map))
-    return Process(store, live, metrics, door, reloader, server, map_file, loop, keeping, beside)
+    return Process(store, live, metrics, door, reloader, server, map_file, loop, beside)
 
 
 def _make_live(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +144,15 @@ def test_a_disk_that_does_not_take_it_harms_nothing(store: Path) -> None:
     assert [path.name for path in store.parent.iterdir()] == ["nearcast.db.map"]
 
 
+def test_where_it_would_take_the_stores_room_it_is_not_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SPARE", 1 << 40)
+    said: list[str] = []
+    file = MapFile(store, warn=said.append)
+    file.keep(site_of(files_of(1)).map)
+    assert not file.path.exists()
+    assert "too little room" in said[0] and str(file.path) in said[0]
+
+
 def test_free_data_that_cannot_be_written_keeps_no_map(store: Path) -> None:
     files = files_of(1)
     huge = b"1" + b"0" * 40
@@ -158,10 +166,9 @@ def test_free_data_that_cannot_be_written_keeps_no_map(store: Path) -> None:
 
 def test_reading_may_begin_ahead(store: Path) -> None:
     site = site_of(files_of(2))
-    MapFile(store).keep(replace(site.map))
+    MapFile(store).keep(site.map)
     file = MapFile(store)
     file.begin()
     kept = file.read()
     assert kept is not None
-    assert file.read() is kept
     assert same(site_of(files_of(2), kept), site)
