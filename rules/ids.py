@@ -34,15 +34,6 @@ def h(*parts: str) -> str:
     return hashed(b"".join(map(part, parts)))
 
 
-def decision_key(rule: str, user: str, occasion: str) -> str:
-    """The key of one rule's decision for one user on one occasion.
-
-    >>> decision_key("r", "u", "o") == h("r", "u", "o")
-    True
-    """
-    return h(rule, user, occasion)
-
-
 def action_key(decision_key: str, n: int) -> str:
     """The key of the delivery that the n-th action of a decision makes. `n` counts from 0.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import holidays
 
 from rules.units import DAY_MS
-from rules.zones import date_of, end_of, exists, instant_of, local, time_of_day, weekday, zone
+from rules.zones import date_of, end_of, exists, instant_of, local, weekday, zone
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,17 +101,13 @@ class QuietHours:
     to_ms: int
     timezone: str = "user"
 
-    def is_quiet(self, time_ms: int, tz: ZoneInfo) -> bool:
-        """True if the local clock shows a time in [from, to).
+    def hold(self, shown: int) -> bool:
+        """True if a local clock that shows this time, in milliseconds after midnight, is in [from, to).
 
-        >>> from rules.zones import zone
-        >>> QuietHours(21 * 3600_000, 9 * 3600_000).is_quiet(1795593600000, zone("America/New_York"))
+        >>> from rules.zones import time_of_day, zone
+        >>> QuietHours(21 * 3600_000, 9 * 3600_000).hold(time_of_day(1795593600000, zone("America/New_York")))
         True
         """
-        return self.hold(time_of_day(time_ms, tz))
-
-    def hold(self, shown: int) -> bool:
-        """True if a local clock that shows this time, in milliseconds after midnight, is in [from, to)."""
         if self.from_ms < self.to_ms:
             return self.from_ms <= shown < self.to_ms
         return shown >= self.from_ms or shown < self.to_ms

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from rules.decide import decide, matches, messages_of, recheck
 from rules.facts import Decision, Kind, Message, Occasion, Outcome, Reason, User
-from rules.ids import action_key, decision_key
+from rules.ids import action_key, h
 from rules.ruleset import RuleSet
 from rules.units import DAY_MS
 from rules.view import View
@@ -212,7 +212,7 @@ def test_the_keys_can_be_made_again_with_sha_256_alone() -> None:
     decision = judged(rule_set(rule_of("")), entered())
     parts = [b"r", b"u", b"0" * 32]
     digest = sha256(b"".join(len(p).to_bytes(4, "big") + p for p in parts)).hexdigest()[:32]
-    assert decision.key == decision_key("r", "u", "0" * 32) == digest
+    assert decision.key == h("r", "u", "0" * 32) == digest
     second = sha256(b"\0\0\0\x20" + digest.encode() + b"\0\0\0\x011").hexdigest()[:32]
     assert action_key(digest, 1) == second
 
@@ -223,7 +223,7 @@ def test_a_decision_holds_what_it_was_about() -> None:
     decision = judged(rules, occasion, user(attributes={"tier": "gold"}), now_ms=WED_17 + 5)
     version = rules.rules[0].version
     assert decision == Decision(
-        decision_key("shinjuku-wed-timesale", "u", occasion.id),
+        h("shinjuku-wed-timesale", "u", occasion.id),
         "shinjuku-wed-timesale",
         version,
         "u",

@@ -25,7 +25,7 @@ from rules.windows import (
     period_start,
     zone_for,
 )
-from rules.zones import clock_text, date_of, day_of, end_of, instant_of, local, weekday, zone
+from rules.zones import clock_text, date_of, day_of, end_of, instant_of, local, time_of_day, weekday, zone
 from tests.rules.scene import FOOD, HOUR, MINUTE, SHINJUKU, WED_17, ms
 
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -209,7 +209,7 @@ def test_a_local_time_that_occurs_twice_counts_the_first_time(start: str, end: s
 def test_quiet_hours_count_both_times() -> None:
     quiet = QuietHours(HOUR + 15 * MINUTE, HOUR + 45 * MINUTE)
     midnight = ms("2026-11-01T04:00+00:00")
-    found = [m for m in range(0, 240, 15) if quiet.is_quiet(midnight + m * MINUTE, NEW_YORK)]
+    found = [m for m in range(0, 240, 15) if quiet.hold(time_of_day(midnight + m * MINUTE, NEW_YORK))]
     assert found == [75, 90, 135, 150]
 
 
@@ -217,13 +217,13 @@ def test_quiet_hours_span_midnight_and_are_half_open() -> None:
     quiet = QuietHours(21 * HOUR, 9 * HOUR)
     midnight = ms("2026-11-25T00:00+09:00")
     edges = [9 * HOUR - 1, 9 * HOUR, 21 * HOUR - 1, 21 * HOUR, 0]
-    assert [quiet.is_quiet(midnight + t, TOKYO) for t in edges] == [True, False, False, True, True]
+    assert [quiet.hold(time_of_day(midnight + t, TOKYO)) for t in edges] == [True, False, False, True, True]
 
 
 def test_quiet_hours_that_end_at_midnight() -> None:
     quiet = QuietHours(22 * HOUR, 0)
     midnight = ms("2026-11-25T00:00+09:00")
-    assert [quiet.is_quiet(midnight + t, TOKYO) for t in (-1, 0, 22 * HOUR - 1, 22 * HOUR)] == [
+    assert [quiet.hold(time_of_day(midnight + t, TOKYO)) for t in (-1, 0, 22 * HOUR - 1, 22 * HOUR)] == [
         True,
         False,
         False,
@@ -405,7 +405,7 @@ def test_no_instant_is_too_far_away(time_ms: int, tz: ZoneInfo) -> None:
     assert clock_text(time_ms, tz)
     Schedule(windows=(window("wed", "17:00", "18:00"),), holidays=("JP",)).is_open(time_ms, tz)
     period_start("month", time_ms, tz)
-    QuietHours(21 * HOUR, 9 * HOUR).is_quiet(time_ms, tz)
+    QuietHours(21 * HOUR, 9 * HOUR).hold(time_of_day(time_ms, tz))
 
 
 def test_the_day_of_the_move_over_the_date_line_has_no_window_and_no_timer() -> None:
