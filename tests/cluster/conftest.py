@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,16 +20,22 @@ class Servers:
     kafka: Kafka
 
 
+@contextmanager
+def running(servers: Servers) -> Iterator[Servers]:
+    """Both, started; they end with the block."""
+    try:
+        servers.redis.start()
+        servers.kafka.start()
+        yield servers
+    finally:
+        servers.redis.stop()
+        servers.kafka.stop()
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Both, running."""
     need_servers()
     folder = tmp_path_factory.mktemp("servers")
-    found = Servers(Redis(folder / "redis"), Kafka(folder / "kafka"))
-    try:
-        found.redis.start()
-        found.kafka.start()
+    with running(Servers(Redis(folder / "redis"), Kafka(folder / "kafka"))) as found:
         yield found
-    finally:
-        found.redis.stop()
-        found.kafka.stop()

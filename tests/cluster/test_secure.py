@@ -11,7 +11,7 @@ import pytest
 from connectors.kafka_brokers import Brokers
 from engine.ports import StoreError
 from engine.settings import ClusterSettings, KafkaLogin, KafkaProtocol, TlsFiles
-from tests.cluster.conftest import Servers
+from tests.cluster.conftest import Servers, running
 from tests.cluster.fleet import SHARDS, fleet_of
 from tests.cluster.secure import PASSWORD, USER, SecureKafka, SecureRedis, make_certificates
 from tests.cluster.servers import need_servers
@@ -36,13 +36,8 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         SecureRedis(folder / "redis", certificates=folder / "certs"),
         SecureKafka(folder / "kafka", certificates=folder / "certs"),
     )
-    try:
-        found.redis.start()
-        found.kafka.start()
+    with running(found):
         yield found
-    finally:
-        found.redis.stop()
-        found.kafka.stop()
 
 
 @pytest.fixture(autouse=True)
