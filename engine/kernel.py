@@ -10,20 +10,19 @@ none; what makes an array of its own is a `maker`.
 from __future__ import annotations
 
 import hashlib
-import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import engine
 from geo import kernel as geo_kernel
+from geo.sources import sources_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _stamp_of_sources() -> bytes:
     digest = hashlib.sha256(geo_kernel.STAMP)
-    for name in sorted(module.name for module in pkgutil.iter_modules(engine.__path__)):
-        source = pkgutil.get_data("engine", f"{name}.py") or b""
+    for name, source in sources_of(engine):
         if b"engine.kernel" in source or name == "layout":  # the constants and types that kernels are made with
             digest.update(source)
     return digest.digest()

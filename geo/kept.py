@@ -1,8 +1,7 @@
 """Shapes and their index as plain arrays, by name, so that they can be kept outside of the process, and back.
 
 Owns which arrays those are, and that nothing is lost: the index that comes back gives the same answers, and is edited
-as the one that went. Must not know where they are kept, nor whether they are still good: the layout is only told apart
-by `geo.kernel.STAMP`.
+as the one that went. Must not know where they are kept, nor whether they are still good: they bear no version.
 """
 
 from __future__ import annotations

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from numba import njit
 
 import geo
+from geo.sources import sources_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _stamp_of_sources() -> bytes:
     digest = hashlib.sha256()
-    for name in sorted(module.name for module in pkgutil.iter_modules(geo.__path__)):
-        digest.update(pkgutil.get_data("geo", f"{name}.py") or b"")
+    for _, source in sources_of(geo):
+        digest.update(source)
     return digest.digest()
 
 

@@ -29,8 +29,9 @@ from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
 from nearcast.run import listen_option, run_loop
+from nearcast.site_store import settings_of, store_path
 from nearcast.town import town_of
-from nearcast.wiring import Surroundings, start, store_path
+from nearcast.wiring import Surroundings, start
 
 if TYPE_CHECKING:
     from connectors.metrics import Metrics
@@ -67,7 +68,7 @@ async def _show(site: Path, options: DemoOptions, console: Console) -> None:
         colour=console.is_terminal,
         listen=listen_option(options.listen) or ("127.0.0.1", 0),
     )
-    process = await start(site, files, around, MapFile(store_path(site, files)))
+    process = await start(site, files, around, MapFile(store_path(site, settings_of(files))))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

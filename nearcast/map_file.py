@@ -15,7 +15,6 @@ import errno
 import hashlib
 import math
 import os
-import pkgutil
 import shutil
 import weakref
 import zlib
@@ -31,6 +30,7 @@ import geo
 import rules
 from engine.site_map import arrays_of_map, map_of
 from geo.record import aligned
+from geo.sources import sources_of
 from geo.uncollected import uncollected
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class MapFile:
     """The kept map of one store. `warn` gets one line where it cannot be used, or cannot be written."""
 
     def __init__(self, store: Path, warn: Callable[[str], None] = lambda _: None) -> None:
+        self.store = store
         self.path = store.with_name(store.name + SUFFIX)
         self._warn = warn
         self._kept: tuple[weakref.ref[FenceIndex], Mapping[str, bytes]] | None = None
@@ -166,6 +167,6 @@ def stamp() -> str:
     """What tells apart all that a map depends on beside the site's files: our sources, and the time zones' borders."""
     digest = hashlib.sha256(version("tzfpy").encode())
     for package in (geo, rules, engine):
-        for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
-            digest.update(pkgutil.get_data(package.__name__, f"{name}.py") or b"")
+        for _, source in sources_of(package):
+            digest.update(source)
     return digest.hexdigest()

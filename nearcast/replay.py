@@ -30,6 +30,7 @@ from nearcast.map_file import MapFile
 from nearcast.recording import Skipped, read_recordings
 from nearcast.recover import compiled, frames_ahead
 from nearcast.replay_report import Tally, progress_bar, report
+from nearcast.site_store import store_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
             transitions=_open(stack, options.transitions),
         )
         if options.from_store or stores:
-            path = stores[0] if stores else site_path / site.settings.store
+            path = stores[0] if stores else store_path(site_path, site.settings)
             with progress_bar(options, "frames") as bar:
                 replay_store(path, site, tally, bar)
         else:

@@ -23,7 +23,8 @@ from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
-from nearcast.wiring import Surroundings, start, store_path
+from nearcast.site_store import store_path
+from nearcast.wiring import Surroundings, start
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -43,7 +44,7 @@ def run(path: Path, options: RunOptions) -> int:
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
-    map_file = MapFile(store_path(path, files), warn=structlog.get_logger("nearcast.map").warning)
+    map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning)
     map_file.begin()
     ready_kernels()
     sys.setswitchinterval(SWITCH_S)

@@ -21,7 +21,7 @@ from connectors.store_sqlite import SqliteStore
 from engine.delivery import Outbox
 from engine.listen import is_loopback
 from engine.settings import SETTINGS_FILE
-from engine.settings_file import read_settings, resolve_env
+from engine.settings_file import resolve_env
 from engine.site import read_site
 from geo.mistake import Mistake, MistakesError
 from nearcast.channels import make_channels
@@ -99,20 +99,15 @@ class Process:
         await asyncio.shield(self._loop)
 
 
-def store_path(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Where the store of a site is, also when other files of it are bad. Raises `MistakesError`."""
-    return path / _filled(read_settings(files.get(SETTINGS_FILE, b""))[0]).store
-
-
 async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, map_file: MapFile) -> Process:
-    """Start a site, with the map of its last run where that is kept.
+    """Start a site on the store that `map_file` stands beside, with the map of its last run where that is kept.
 
     Raises `MistakesError` when its files are bad and no version is stored, and `StoreError`.
     """
     around.progress("reading the site")
     kept = await asyncio.to_thread(map_file.read)
     site, mistakes = await asyncio.to_thread(read_site, files, previous=kept)
-    store = SqliteStore.open(store_path(path, files))
+    store = SqliteStore.open(map_file.store)
     try:
         if site is None and store.site() is None:
             raise MistakesError(mistakes)
