@@ -37,8 +37,6 @@ class DetectionBlock:
         >>> DetectionBlock(enter_fixes=3).over(Detection()).enter_fixes
         3
         """
-        if self == _NOTHING_SAID:
-            return base
         counting = (self.enter_fixes, self.exit_fixes, self.max_accuracy_m)
         if self.instant:
             base = replace(base, enter_fixes=1, exit_fixes=1, instant=True)
@@ -48,10 +46,7 @@ class DetectionBlock:
         said = {
             name: value for name in self.__slots__ if name != "instant" and (value := getattr(self, name)) is not None
         }
-        return replace(base, **said)
-
-
-_NOTHING_SAID: Final = DetectionBlock()
+        return replace(base, **said) if said else base
 
 
 def _build(record: Record) -> DetectionBlock:
