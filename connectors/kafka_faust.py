@@ -7,11 +7,15 @@ Faust would take the record as done. Faust is named here only.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Generator
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import faust
 from faust.tables import TableManager
+from faust.transport.drivers.aiokafka import Consumer
+from mode.services import Service, WaitResults
 
 from connectors.kafka_reader import Record
 
@@ -31,6 +35,55 @@ class _NoTables(TableManager):
 
     async def sleep(self, n: Any) -> None:
         """Wait for nobody."""
+
+
+class AtOnce(Service):
+    """A service that waits for nobody where the first of what it waits for needs no waiting.
+
+    Faust makes four tasks for each record, and waits three turns of the loop for them, in which what came before is
+    folded: a batch of records takes as long as their folds, and nothing is fetched meanwhile.
+    """
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """Wait for one of these, coroutines or events; what the others do is broken off."""
+        first, *others = coros
+        if timeout is None and isinstance(first, Coroutine):
+            try:
+                waits_for = first.send(None)
+            except BaseException as end:
+                for other in others:
+                    if isinstance(other, Coroutine):
+                        other.close()
+                if isinstance(end, StopIteration):
+                    return WaitResults([first], [end.value], stopped=False)
+                raise
+            first = _Rest(first, waits_for)
+        return await super().wait_first(first, *others, timeout=timeout)
+
+
+class _Rest:
+    """What is left of a coroutine that was begun, and waits for something."""
+
+    def __init__(self, begun: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._begun, self._waits_for = begun, waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        begun, waits_for = self._begun, self._waits_for
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the coroutine
+                step = partial(begun.throw, error)
+            else:
+                step = partial(begun.send, sent)
+            try:
+                waits_for = step()
+            except StopIteration as end:
+                return end.value
+
+
+class _Consumer(AtOnce, Consumer):
+    """Hands a record on at once where nothing holds it up."""
 
 
 def _credentials(brokers: Brokers) -> Any:
@@ -85,6 +138,8 @@ class Membership:
             producer_linger_ms=0,
             TableManager=_NoTables,
         )
+        transport: Any = self.app.transport
+        transport.Consumer = _Consumer
         source = self.app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
 
         async def fold(stream: Any) -> None:

@@ -1,7 +1,8 @@
 """Frames: the rows of many requests, gathered by shard and written as one record each.
 
-Owns the gathering: a frame goes when its first row waited for `linger_ms`, or when it is full; and that no more is held
-than may be. Must not know HTTP. Whoever brings rows is told once all of them are acknowledged.
+Owns the gathering: all frames go when the first row of any waited for `linger_ms`, so that they share one request to
+their broker, or one by itself when it is full; and that no more is held than may be. Must not know HTTP. Whoever brings
+rows is told once all of them are acknowledged.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ class _Open:
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     size: int = 0
     devices: set[str] = field(default_factory=set)
-    timer: asyncio.TimerHandle | None = None
 
 
 class FrameWriter:
@@ -64,6 +64,7 @@ class FrameWriter:
         self._now_ms = now_ms
         self._told = told
         self._open: dict[int, _Open] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[Any]] = set()
 
     @property
@@ -100,8 +101,7 @@ class FrameWriter:
 
     async def flush(self) -> None:
         """Send what is gathered, and wait until it is acknowledged or given up."""
-        for shard in list(self._open):
-            self._send(shard)
+        self._send_all()
         if self._writing:
             await asyncio.wait(self._writing)
 
@@ -127,7 +127,8 @@ class FrameWriter:
             held = None
         if held is None:
             held = self._open[shard] = _Open(received_ms)
-            held.timer = loop.call_later(self._linger_s, self._send, shard)
+            if self._timer is None:
+                self._timer = loop.call_later(self._linger_s, self._send_all)
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(_look_at)
         held.rows.append(rows)
@@ -138,11 +139,16 @@ class FrameWriter:
             self._send(shard)
         return done
 
+    def _send_all(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for shard in list(self._open):
+            self._send(shard)
+
     def _send(self, shard: int) -> None:
         held = self._open.pop(shard, None)
         if held is not None:
-            if held.timer is not None:
-                held.timer.cancel()
             task = asyncio.create_task(self._write(shard, held))
             self._writing.add(task)
             task.add_done_callback(self._written)

@@ -278,14 +278,13 @@ class Shard:
         devices = engine.sense.devices
         edited = seq != self.seq
         names = devices.slots if edited else touched & devices.slots.keys()
-        gone = {device for step in sensed for forgotten in step.erased.values() for device in forgotten}
+        erased = (device for step in sensed for forgotten in step.erased.values() for device in forgotten)
+        gone = {device for device in erased if device not in devices.slots}
         generation = f"{seq}-{token_hex(4)}" if edited else self._stored.generation
         packed = pack_devices(engine.sense, [devices.slots[name] for name in names])
         after = StoredShard(offset, generation, pack_meta(offset, engine.now_ms, engine.site.version, seq))
         with self._parts.metrics.commit_timer():
-            found = await self._parts.shards.store(
-                self.number, self._stored, after, packed, gone - devices.slots.keys()
-            )
+            found = await self._parts.shards.store(self.number, self._stored, after, packed, gone)
         if found is not None and found > self._stored.offset:
             raise LostError(f"shard {self.number} was stored by another worker up to record {found}")
         if found is not None:
