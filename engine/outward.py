@@ -134,7 +134,7 @@ def transition_line(told: Transition) -> dict[str, Any]:
         "device": told.device,
         "user": told.user,
         "place": told.place.id,
-        "kind": told.kind.value,
+        "kind": told.kind,
         "time": instant(told.time_ms),
         "cause": told.cause,
     }

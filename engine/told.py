@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 import numpy as np
@@ -81,19 +81,28 @@ class Telling:
 
     def transition(self, at: int) -> Transition:
         """The transition that record `at` tells of."""
-        time_ms, entered_ms, dwell_ms, now_ms, accuracy, _, _, number, request, kind, cause, mocked = self.records[
-            at
-        ].item()
-        device, place = self.devices[at], self.places[number]
+        return self._transition(at, self.records[at].item())
+
+    def transitions(self) -> Iterator[Transition]:
+        """All transitions, in order."""
+        for at, record in enumerate(self.records.tolist()):
+            if record[9] > WITH:
+                yield self._transition(at, record)
+
+    def _transition(self, at: int, record: tuple[Any, ...]) -> Transition:
+        time_ms, entered_ms, dwell_ms, now_ms, accuracy, _, _, number, request, kind, cause, mocked = record
+        device, place, word, waited_ms = self.devices[at], self.places[number], KINDS[kind], None
         if kind == CROSSED:
-            episode, made = "", h(device, place.id, str(time_ms), Kind.CROSSED.value)
+            episode, made = "", h(device, place.id, str(time_ms), word)
+        elif kind == DWELLED:
+            episode, waited_ms = episode_id(device, place.id, entered_ms), dwell_ms
+            made = h(episode, word, str(dwell_ms))
         else:
             episode = episode_id(device, place.id, entered_ms)
-            made = h(episode, KINDS[kind].value, *((str(dwell_ms),) if kind == DWELLED else ()))
+            made = h(episode, word)
         return Transition(
-            made, episode, device, self.users[at], place, KINDS[kind], time_ms, _CAUSES[cause], entered_ms,
-            dwell_ms if kind == DWELLED else None, None if accuracy != accuracy else accuracy, bool(mocked), request,
-            now_ms,
+            made, episode, device, self.users[at], place, word, time_ms, _CAUSES[cause], entered_ms, waited_ms,
+            None if accuracy != accuracy else accuracy, bool(mocked), request, now_ms,
         )  # fmt: skip
 
     def moved(self, at: int) -> Moved:
@@ -223,11 +232,7 @@ class Transitions(Sequence[Transition]):
 
     def _all(self) -> list[Transition]:
         if self._made is None:
-            self._made = [
-                telling.transition(at)
-                for telling in self._tellings
-                for at in np.nonzero(telling.records["kind"] > WITH)[0].tolist()
-            ]
+            self._made = [made for telling in self._tellings for made in telling.transitions()]
         return self._made
 
 

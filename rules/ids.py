@@ -31,7 +31,11 @@ def h(*parts: str) -> str:
     >>> len(h("x"))
     32
     """
-    return hashed(b"".join(map(part, parts)))
+    joined = b""
+    for text in parts:
+        encoded = text.encode()
+        joined += _LENGTH(len(encoded)) + encoded
+    return sha256(joined).hexdigest()[:32]
 
 
 def action_key(decision_key: str, n: int) -> str:
