@@ -12,7 +12,7 @@ from benchmarks.city import stars
 from geo.arrays import FloatArray
 from geo.columns import Columns, columns_of
 from geo.cover import in_area
-from geo.kernel import kernel
+from geo.kernel import maker
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -43,7 +43,7 @@ def bench(size: Size, keep: ExitStack) -> Bench:
     )  # fmt: skip
 
 
-@kernel
+@maker
 def _inside(columns: Columns, lat: FloatArray, lng: FloatArray) -> Any:
     out = np.empty(lat.shape[0], np.bool_)
     for k in range(lat.shape[0]):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.crossing import may_cross, note_usable, tell_crossed
-from engine.kernel import kernel
+from engine.kernel import inlined, kernel
 from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WITH, Array, Asks, State, wide
 from engine.pool import has_room, take
 from engine.presence import SILENCE, finish, fire, is_surely_out, on_fix, tell
@@ -112,7 +112,7 @@ def tick(s: State, asks: Asks, d: int, held: Array, until_ms: int, until_rank: i
     schedule(s, d)
 
 
-@kernel
+@inlined
 def take_fix(
     s: State, asks: Asks, d: int, user: int, fix: tuple[int, int, float, float, float, int], fences: Array,
     held: Array, request: int,
@@ -150,7 +150,7 @@ def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, n
     s.table[d].user = user
 
 
-@kernel
+@inlined
 def _is_calm(
     s: State, asks: Asks, d: int, user: int, time_ms: int, lat: float, lng: float, accuracy: float, fences: Array
 ) -> bool:
@@ -180,7 +180,7 @@ def _is_calm(
     return bool(f == fences.size)
 
 
-@kernel
+@inlined
 def _note(s: State, asks: Asks, d: int, user: int, fix: tuple[int, int, float, float, float, int]) -> None:
     """Note where and when a device was seen last."""
     time_ms, received_ms, lat, lng, accuracy, mocked = fix
@@ -196,7 +196,7 @@ def _note(s: State, asks: Asks, d: int, user: int, fix: tuple[int, int, float, f
         schedule(s, d)
 
 
-@kernel
+@inlined
 def _has_room(s: State, asks: Asks, d: int, matched: int) -> bool:
     """True if whatever one fix or tick may do to a device fits: rows, and what is told."""
     most = s.table[d].rows + matched

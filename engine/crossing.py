@@ -7,9 +7,9 @@ stricter and does not take it, nothing is claimed, since what came before that i
 
 from __future__ import annotations
 
-from engine.kernel import kernel
+from engine.kernel import inlined, kernel
 from engine.layout import CROSSED, FIX, Array, Asks, State, wide
-from engine.presence import tell
+from engine.presence import is_among, tell
 from geo.border import cuts
 from geo.cover import covers
 from geo.geodesic import inverse
@@ -20,7 +20,7 @@ GAP_MS = 120_000
 SPEED_MAX_M_S = 70.0
 
 
-@kernel
+@inlined
 def may_cross(s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: float) -> bool:
     """True if the box round the way to a fix meets that of a fence asked about."""
     if asks.crossings.size == 0 or not 0 < time_ms - s.usable[d].time_ms <= GAP_MS:
@@ -47,14 +47,14 @@ def tell_crossed(
             _meets(before.lat, before.lng, lat, lng, asks.boxes[at])
             and not before.accuracy > worst
             and not accuracy > worst
-            and not _among(fences, fence)
+            and not is_among(fences, fence)
             and not covers(asks.borders, row, before.lat, before.lng)
             and cuts(asks.borders, row, before.lat, before.lng, lat, lng)
         ):
             tell(s, d, CROSSED, fence, time_ms, FIX, time_ms, 0, request, now_ms)
 
 
-@kernel
+@inlined
 def note_usable(s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: float, accuracy: float) -> None:
     """Note a fix that the next way may start from."""
     if asks.crossings.size > 0 and not accuracy > asks.crossing_accuracy_m:
@@ -62,17 +62,9 @@ def note_usable(s: State, asks: Asks, d: int, time_ms: int, lat: float, lng: flo
         usable.time_ms, usable.lat, usable.lng, usable.accuracy = time_ms, lat, lng, accuracy
 
 
-@kernel
+@inlined
 def _meets(lat0: float, lng0: float, lat1: float, lng1: float, box: Array) -> bool:
     """True if the box round the way meets a box (lng lat lng lat), or the way runs over the antimeridian."""
     west, east = min(lng0, lng1), max(lng0, lng1)
     south, north = min(lat0, lat1), max(lat0, lat1)
     return bool(east - west > 180.0 or (west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1]))
-
-
-@kernel
-def _among(fences: Array, fence: int) -> bool:
-    for other in fences:  # noqa: SIM110 # a kernel has no `any`
-        if other == fence:
-            return True
-    return False

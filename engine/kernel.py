@@ -1,10 +1,6 @@
 """How the engine's kernels are compiled: as the map's are, and kept for as long as no source of theirs changes.
 
 Owns the decorators. A kernel has those that it calls compiled into it, the map's too, so its stamp is of them all.
-
-The state is some twenty arrays, and numba counts references to each of them at every call of one kernel by another:
-eight times the cost of a small kernel's work. Whoever calls from Python holds the arrays anyway, so `kernel` counts
-none; what makes an array of its own is a `maker`.
 """
 
 from __future__ import annotations
@@ -36,6 +32,11 @@ def kernel(function: Function) -> Function:
     return cast(Function, geo_kernel.compiled(function, stamp=_STAMP, _nrt=False))
 
 
+def inlined(function: Function) -> Function:
+    """As `kernel`, and written out where it is called: to hand over the state, some hundred words, is dear."""
+    return cast(Function, geo_kernel.compiled(function, stamp=_STAMP, _nrt=False, forceinline=True))
+
+
 def maker(function: Function) -> Function:
     """The same for a function that makes arrays."""
-    return cast(Function, geo_kernel.compiled(function, stamp=_STAMP))
+    return cast(Function, geo_kernel.compiled(function, stamp=_STAMP, _nrt=True))

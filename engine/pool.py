@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.kernel import kernel, maker
+from engine.kernel import inlined, kernel, maker
 from engine.layout import NEVER, NONE, NOTE, NOTES_FREE, NOTES_USED, POOL_USED, SIZES, WORK, Array, State
 
 
-@kernel
+@inlined
 def take(s: State, d: int) -> int:
     """Lay the rows of a device out in `s.rows`; returns how many."""
     device = s.table[d]
@@ -27,7 +27,7 @@ def take(s: State, d: int) -> int:
     return int(device.rows)
 
 
-@kernel
+@inlined
 def put(s: State, d: int, n: int) -> None:
     """Put the first `n` of `s.rows` back as the rows of a device."""
     device = s.table[d]
@@ -45,7 +45,7 @@ def put(s: State, d: int, n: int) -> None:
     device.rows = n
 
 
-@kernel
+@inlined
 def has_room(s: State, n: int) -> bool:
     """True if a device may come to have `n` rows."""
     return bool(
@@ -55,7 +55,7 @@ def has_room(s: State, n: int) -> bool:
     )
 
 
-@kernel
+@inlined
 def insert(s: State, n: int, k: int, fence: int, entered_ms: int) -> None:
     """Make room for a row before the k-th of `n`."""
     for at in range(n, k, -1):
@@ -65,7 +65,7 @@ def insert(s: State, n: int, k: int, fence: int, entered_ms: int) -> None:
     row.row_ms, row.dwelled_ms, row.count, row.waits = 0, 0, 0, 0
 
 
-@kernel
+@inlined
 def remove(s: State, n: int, k: int) -> None:
     """Close the gap that the k-th of `n` rows leaves."""
     for at in range(k, n - 1):
@@ -81,7 +81,7 @@ def size_of(n: int) -> int:
     return size
 
 
-@kernel
+@inlined
 def _fit_block(s: State, d: int, n: int) -> None:
     """Give a device the block that `n` rows need: a larger one when they do not fit, none when there are none."""
     device = s.table[d]
@@ -102,7 +102,7 @@ def _fit_block(s: State, d: int, n: int) -> None:
         s.book[POOL_USED] += SIZES[size]
 
 
-@kernel
+@inlined
 def _new_note(s: State) -> int:
     note = s.book[NOTES_FREE]
     if note != NONE:
@@ -112,7 +112,7 @@ def _new_note(s: State) -> int:
     return int(s.book[NOTES_USED] - 1)
 
 
-@kernel
+@inlined
 def _free_note(s: State, note: int) -> None:
     if note != NONE:
         s.notes[note].count = s.book[NOTES_FREE]

@@ -21,7 +21,7 @@ and by timers: leaving + `exit_after`: exited; inside for a rule's `for`: dwelle
 
 from __future__ import annotations
 
-from engine.kernel import kernel
+from engine.kernel import inlined, kernel
 from engine.layout import (
     ASIDE,
     BUSY,
@@ -49,7 +49,7 @@ DWELL, EXIT, SILENCE = 0, 1, 2
 _NO_FENCE = 2**31 - 1
 
 
-@kernel
+@inlined
 def on_fix(
     s: State, asks: Asks, d: int, n: int, held: Array, time_ms: int, fences: Array, request: int, now_ms: int
 ) -> int:
@@ -122,14 +122,14 @@ def fire(
             n -= 1
 
 
-@kernel
+@inlined
 def finish(s: State, asks: Asks, d: int, n: int, held: Array) -> None:
     """Put a device's `n` rows back, with when its next timers are due and what its next fix needs."""
     device = s.table[d]
     timer_ms, silent_ms, busy = FAR, FAR, CALM
     for k in range(n):
         row = s.rows[k]
-        if not _is_held(held, row.fence):
+        if not is_among(held, row.fence):
             silent_ms = min(silent_ms, _silent_ms(s, asks, d, k))
             if row.entered_ms != NEVER and row.count != 0:
                 timer_ms = min(timer_ms, row.row_ms + asks.fences[row.fence].exit_after_ms)
@@ -146,7 +146,7 @@ def finish(s: State, asks: Asks, d: int, n: int, held: Array) -> None:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def _arriving(s: State, asks: Asks, d: int, k: int, time_ms: int, request: int, now_ms: int) -> None:
     row = s.rows[k]
     row.count += 1
@@ -154,13 +154,13 @@ def _arriving(s: State, asks: Asks, d: int, k: int, time_ms: int, request: int, 
         _enter(s, d, k, time_ms, FIX, request, now_ms)
 
 
-@kernel
+@inlined
 def _inside(
     s: State, asks: Asks, d: int, k: int, held: Array, time_ms: int, is_in: bool, request: int, now_ms: int
 ) -> bool:
     """True if the device left."""
     row, device = s.rows[k], s.table[d]
-    stays = is_in or _is_held(held, row.fence)
+    stays = is_in or is_among(held, row.fence)
     if stays or not is_surely_out(asks, row.fence, device.lat, device.lng, device.accuracy):
         row.count = 0
         if is_in and row.waits:
@@ -176,7 +176,7 @@ def _inside(
     return True
 
 
-@kernel
+@inlined
 def _surely_in(s: State, asks: Asks, d: int, fence: int) -> bool:
     device = s.table[d]
     if asks.fences[fence].instant:
@@ -187,7 +187,7 @@ def _surely_in(s: State, asks: Asks, d: int, fence: int) -> bool:
     )
 
 
-@kernel
+@inlined
 def is_surely_out(asks: Asks, fence: int, lat: float, lng: float, accuracy: float) -> bool:
     """True if a fix that is out of a fence is so with its whole circle."""
     if asks.fences[fence].instant or accuracy != accuracy:
@@ -195,9 +195,10 @@ def is_surely_out(asks: Asks, fence: int, lat: float, lng: float, accuracy: floa
     return bool(circle_out(asks.borders, wide(asks.fences[fence].border), lat, lng, accuracy))
 
 
-@kernel
-def _is_held(held: Array, fence: int) -> bool:
-    for other in held:  # noqa: SIM110 # a kernel has no `any`
+@inlined
+def is_among(fences: Array, fence: int) -> bool:
+    """True if a fence is one of some."""
+    for other in fences:  # noqa: SIM110 # a kernel has no `any`
         if other == fence:
             return True
     return False
@@ -206,7 +207,7 @@ def _is_held(held: Array, fence: int) -> bool:
 # -- what is told ------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@inlined
 def tell(
     s: State, d: int, kind: int, place: int, time_ms: int, cause: int, entered_ms: int, dwell_ms: int, request: int,
     now_ms: int,
@@ -219,14 +220,14 @@ def tell(
     told.place, told.request, told.kind, told.cause = place, request, kind, cause
 
 
-@kernel
+@inlined
 def _enter(s: State, d: int, k: int, time_ms: int, cause: int, request: int, now_ms: int) -> None:
     row = s.rows[k]
     row.entered_ms, row.count, row.row_ms, row.dwelled_ms, row.waits = time_ms, 0, 0, 0, 0
     tell(s, d, ENTERED, row.fence, time_ms, cause, time_ms, 0, request, now_ms)
 
 
-@kernel
+@inlined
 def _exit(s: State, d: int, k: int, time_ms: int, cause: int, request: int, now_ms: int) -> None:
     row = s.rows[k]
     if row.entered_ms != NEVER:
@@ -237,7 +238,7 @@ def _exit(s: State, d: int, k: int, time_ms: int, cause: int, request: int, now_
 def _dwell(s: State, asks: Asks, d: int, k: int, held: Array, due_ms: int, request: int, now_ms: int) -> None:
     """A dwell time is past. It is told if the device was seen lately, else at the next fix that is in."""
     row, device = s.rows[k], s.table[d]
-    seen_ms = device.clock_ms if _is_held(held, row.fence) else device.fix_ms
+    seen_ms = device.clock_ms if is_among(held, row.fence) else device.fix_ms
     if due_ms - seen_ms > asks.fences[row.fence].max_silence_ms:
         row.waits = 1
     else:
@@ -265,7 +266,7 @@ def _next_timer(s: State, asks: Asks, d: int, n: int, held: Array) -> tuple[int,
     best_ms, best_rank, best = FAR, SILENCE, 0
     for k in range(n):
         row = s.rows[k]
-        if not _is_held(held, row.fence):
+        if not is_among(held, row.fence):
             due_ms = _silent_ms(s, asks, d, k)
             if due_ms < best_ms:
                 best_ms, best_rank, best = due_ms, SILENCE, k
@@ -279,7 +280,7 @@ def _next_timer(s: State, asks: Asks, d: int, n: int, held: Array) -> tuple[int,
     return best_ms, best_rank, best
 
 
-@kernel
+@inlined
 def _silent_ms(s: State, asks: Asks, d: int, k: int) -> int:
     """When silence ends a row: not before an edit began it, ahead of the device's clock."""
     row = s.rows[k]
@@ -287,7 +288,7 @@ def _silent_ms(s: State, asks: Asks, d: int, k: int) -> int:
     return int(due_ms if row.entered_ms == NEVER else max(due_ms, row.entered_ms))
 
 
-@kernel
+@inlined
 def _dwell_ms(s: State, asks: Asks, k: int) -> int:
     """When the next dwell time of a row is past; `FAR` when there is none, or one waits."""
     row = s.rows[k]

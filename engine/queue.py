@@ -6,11 +6,11 @@ that an earlier one replaced stay until their time and are passed over.
 
 from __future__ import annotations
 
-from engine.kernel import kernel
+from engine.kernel import inlined, kernel
 from engine.layout import FAR, QUEUED, State
 
 
-@kernel
+@inlined
 def own_due_ms(s: State, d: int) -> int:
     """When the next timer of a device is due, on its own clock."""
     device = s.table[d]
@@ -18,14 +18,14 @@ def own_due_ms(s: State, d: int) -> int:
     return int(min(device.timer_ms, quiet_ms))
 
 
-@kernel
+@inlined
 def due_ms(s: State, d: int) -> int:
     """When that is by the machine's clock: a device's own runs on from when its newest ping was received."""
     due = own_due_ms(s, d)
     return FAR if due >= FAR else due + s.table[d].recv_ms - s.table[d].clock_ms
 
 
-@kernel
+@inlined
 def schedule(s: State, d: int) -> None:
     """Have a device looked at when its next timer is due. There must be room for one entry more."""
     due = due_ms(s, d)
@@ -34,7 +34,7 @@ def schedule(s: State, d: int) -> None:
         _push(s, due, d)
 
 
-@kernel
+@inlined
 def is_due(s: State, until_ms: int) -> bool:
     """True if the first entry is due by `until_ms`."""
     return bool(s.book[QUEUED] > 0 and s.queue[0].due_ms <= until_ms)
@@ -51,7 +51,7 @@ def pop(s: State) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _push(s: State, due: int, d: int) -> None:
     at = s.book[QUEUED]
     s.book[QUEUED] += 1

@@ -15,7 +15,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import AREA, CIRCLE, Columns, columns_of
 from geo.cover import covers, signed_m
 from geo.geodesic import ecef, inverse
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.orient import segments_touch
 from geo.segment import least_m, nearest, segment_m
 from geo.shape import Shape
@@ -65,7 +65,7 @@ class Borders:
         return bool(cuts(self.columns, row, float(lat0_deg), float(lng0_deg), float(lat1_deg), float(lng1_deg)))
 
 
-@kernel
+@maker
 def _signed(columns: Columns, fence: IntArray, lat: FloatArray, lng: FloatArray) -> FloatArray:
     out = np.empty(fence.shape[0])
     for k in range(fence.shape[0]):

@@ -10,7 +10,7 @@ import numpy as np
 
 from geo.arrays import FloatArray, IntArray
 from geo.face import face_of, lattice, to_cell, to_plane
-from geo.kernel import kernel
+from geo.kernel import maker
 from geo.trig import unit_vector
 
 
@@ -34,7 +34,7 @@ def cells_of(lat_deg: FloatArray, lng_deg: FloatArray, resolution: int) -> IntAr
     )
 
 
-@kernel
+@maker
 def _cells(lattice: FloatArray, lat: FloatArray, lng: FloatArray) -> IntArray:
     out = np.empty((lat.shape[0], 3), np.int64)
     for k in range(lat.shape[0]):

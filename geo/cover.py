@@ -87,20 +87,21 @@ def line_m(columns: Columns, f: int, first: int, last: int, lat: float, lng: flo
     row, block = columns.span[f, 0], columns.first_block[f]
     promise, start = math.inf, row
     for k in range(row, last, BLOCK):
-        m = least_m(lat, lng, cos_lat, *_row(columns.boxes, block + (k - row) // BLOCK))
+        m = least_m(lat, lng, cos_lat, *row_of(columns.boxes, block + (k - row) // BLOCK))
         if m < promise and k + BLOCK > first:
             promise, start = m, k
     best = math.inf, lat, lng
     best = _nearer(columns, max(first, start), min(last, start + BLOCK), lat, lng, cos_lat, point, best)
     for k in range(row, last, BLOCK):
-        m = least_m(lat, lng, cos_lat, *_row(columns.boxes, block + (k - row) // BLOCK))
+        m = least_m(lat, lng, cos_lat, *row_of(columns.boxes, block + (k - row) // BLOCK))
         if k != start and least_chord2(m) < best[0]:
             best = _nearer(columns, max(first, k), min(last, k + BLOCK), lat, lng, cos_lat, point, best)
     return math.inf if best[0] == math.inf else ground_m(best[0], lat, lng, best[1], best[2])
 
 
 @kernel
-def _row(table: FloatArray, k: int) -> tuple[float, float, float, float]:
+def row_of(table: FloatArray, k: int) -> tuple[float, float, float, float]:
+    """A row of four numbers; to unpack it as an array costs a look at its length."""
     return table[k, 0], table[k, 1], table[k, 2], table[k, 3]
 
 
@@ -111,7 +112,7 @@ def _nearer(
 ) -> tuple[float, float, float]:  # fmt: skip
     """`best`, or what of the edges `first:last` is nearer: (squared straight distance, lat, lng)."""
     for e in range(first, last):
-        edge = _row(columns.edges, e)
+        edge = row_of(columns.edges, e)
         if least_chord2(least_m(lat, lng, cos_lat, *edge)) < best[0]:
             found = nearest_point(lat, lng, *point, *edge)
             if found[0] < best[0]:

@@ -28,7 +28,7 @@ import numpy as np
 from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.raster import MARGIN
 from geo.trig import lat_lng
 from geo.window import ROW, Window, vector_at
@@ -113,7 +113,7 @@ def put_asking(words: IntArray, used: int, f: int) -> int:
     return used + 4
 
 
-@kernel
+@maker
 def new_scratch(pieces: int) -> Scratch:
     """Room for the edges of a cell that so many pieces touch."""
     edges = np.empty(4 * (2 * pieces + 2), np.int16)

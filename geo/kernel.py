@@ -1,7 +1,12 @@
 """How the kernels of the map are compiled: cached on disk, without the interpreter lock, strict IEEE arithmetic.
 
-Owns the two decorators, and how those of other packages are made. Never `fastmath`: the exact predicates rest on every
+Owns the decorators, and how those of other packages are made. Never `fastmath`: the exact predicates rest on every
 rounding being the written one.
+
+A kernel takes many arrays, and numba counts references to each of them at every call of one by another, and to each row
+that is looked at: dearer than the work of a small kernel. Whoever calls from Python holds the arrays anyway, so a
+`kernel` counts none; what makes an array of its own, or holds one that was made for it, is a `maker`. Both are said
+to numba, which else compiles as the first caller is compiled.
 
 A cached kernel has the kernels that it calls compiled into it, but numba looks only at its own file to see whether it
 is still good: after an update that changed `orient.py` alone, `match` would go on with the old predicate. So here the
@@ -49,13 +54,18 @@ def compiled(function: Callable[..., Any], *, stamp: bytes = STAMP, **options: b
 
 
 def kernel(function: Function) -> Function:
-    """Compile `function` at its first call, or load it from the cache."""
-    return cast(Function, compiled(function))
+    """Compile `function`, which makes no arrays, at its first call, or load it from the cache."""
+    return cast(Function, compiled(function, _nrt=False))
+
+
+def maker(function: Function) -> Function:
+    """The same for a function that makes arrays, copies slices, or hands on what another maker made."""
+    return cast(Function, compiled(function, _nrt=True))
 
 
 def inlined(function: Function) -> Function:
-    """As `kernel`, and written out where it is called: for what takes many arrays, which are dear to hand over."""
-    return cast(Function, compiled(function, forceinline=True))
+    """As `kernel`, and written out where it is called: to hand over many arrays is dear, even uncounted."""
+    return cast(Function, compiled(function, _nrt=False, forceinline=True))
 
 
 def is_cached(function: Callable[..., Any]) -> bool:

@@ -15,7 +15,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
 from geo.entry import in_entry
-from geo.kernel import inlined, kernel
+from geo.kernel import inlined, kernel, maker
 from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import LINE, STEP
 from geo.tiles import TILE_CELLS, cell_in_tile, find, tile_key
@@ -38,7 +38,7 @@ class Tables(NamedTuple):
     columns: Columns
 
 
-@kernel
+@maker
 def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
     """(offsets int64[n + 1], fences int32[m]): point k is in fences[offsets[k]:offsets[k + 1]], ascending."""
     n = lat_deg.shape[0]

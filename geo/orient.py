@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from geo.arrays import FloatArray
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 
 FILTER = 3.3306690738754716e-16
 """(3 + 16 eps) eps: a determinant beyond this share of its two products has the right sign."""
@@ -48,7 +48,7 @@ def orient(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> fl
     return exact
 
 
-@kernel
+@maker
 def _orient_exact(x0: float, y0: float, x1: float, y1: float, x: float, y: float) -> float:
     """The leading part of the determinant, from an exact sum of its six products (x0 y0 cancels)."""
     x0, y0, x1, y1, x, y = x0 * RAISE, y0 * RAISE, x1 * RAISE, y1 * RAISE, x * RAISE, y * RAISE

@@ -13,7 +13,7 @@ import numpy as np
 from geo.arrays import FloatArray, IntArray
 from geo.columns import CORRIDOR, Columns
 from geo.entry import new_scratch, put_asking, put_entry
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.pieces import pieces_of
 from geo.raster import BORDER, WHOLE, fill_rows, touch_all
 from geo.raster_line import raster_line
@@ -47,7 +47,7 @@ class _Growing(NamedTuple):
     sizes: IntArray
 
 
-@kernel
+@maker
 def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArray) -> Painted:
     """Paint the fences `rows`, fence f on the lattice `lattices[levels[f]]`."""
     out = _Growing(
@@ -63,7 +63,7 @@ def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArr
     return _sorted(out)
 
 
-@kernel
+@maker
 def _paint(columns: Columns, f: int, w: Window, level: int, out: _Growing) -> _Growing:
     """Paint one fence on one face."""
     size = w.width * w.height
@@ -117,7 +117,7 @@ def _tile(out: _Growing, key: int) -> int:
     return int(out.table[at + 1])
 
 
-@kernel
+@maker
 def _with_room(out: _Growing, cells: int, tiles: int) -> _Growing:
     """The same with room for so many entries and tiles more."""
     slot, fence, entry, table, keys = out.slot, out.fence, out.entry, out.table, out.tile_keys
@@ -130,7 +130,7 @@ def _with_room(out: _Growing, cells: int, tiles: int) -> _Growing:
     return _Growing(slot, fence, entry, out.words, keys, table, out.sizes)
 
 
-@kernel
+@maker
 def _longer(array: IntArray, size: int) -> IntArray:
     """A copy with room for `size`, and for half as many more."""
     out = np.empty(size + size // 2, array.dtype)
@@ -138,7 +138,7 @@ def _longer(array: IntArray, size: int) -> IntArray:
     return out
 
 
-@kernel
+@maker
 def _sorted(out: _Growing) -> Painted:
     """By cell, the order of painting kept within: counting sort."""
     entries, tiles, used = out.sizes

@@ -15,7 +15,7 @@ from geo.arrays import FloatArray
 from geo.columns import CIRCLE, Columns
 from geo.face import wall_gap
 from geo.geodesic import CURVATURE_M_MIN, direct
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.trig import RADIANS, unit_vector
 from geo.window import Window, in_lattice
 
@@ -35,7 +35,7 @@ STRETCH = 2.0
 """A step on the sphere is less than so many times as long in the plane of a face, as far as its cells reach."""
 
 
-@kernel
+@maker
 def pieces_of(columns: Columns, f: int, w: Window) -> tuple[FloatArray, FloatArray, int]:
     """(ends float64[.., 4] of (x0, y0, x1, y1), bends float64[..], count) of the pieces near the window's face.
 
@@ -46,7 +46,7 @@ def pieces_of(columns: Columns, f: int, w: Window) -> tuple[FloatArray, FloatArr
     return _edge_pieces(columns, f, w)
 
 
-@kernel
+@maker
 def _edge_pieces(columns: Columns, f: int, w: Window) -> tuple[FloatArray, FloatArray, int]:
     first, last = columns.span[f, 0], columns.span[f, 2]
     ends, bends, n = np.empty((2 * (last - first) + 8, 4)), np.empty(2 * (last - first) + 8), 0
@@ -69,7 +69,7 @@ def _edge_pieces(columns: Columns, f: int, w: Window) -> tuple[FloatArray, Float
     return ends, bends, n
 
 
-@kernel
+@maker
 def _rim_pieces(columns: Columns, f: int, w: Window) -> tuple[FloatArray, FloatArray, int]:
     """Chords of a circle's rim. Great circles are straight in the plane, so that only the rim itself bends."""
     radius_m = columns.size_m[f]
@@ -106,7 +106,7 @@ def _put(
     return 1
 
 
-@kernel
+@maker
 def _longer(ends: FloatArray, bends: FloatArray, n: int, size: int) -> tuple[FloatArray, FloatArray]:
     more_ends, more_bends = np.empty((2 * size, 4)), np.empty(2 * size)
     more_ends[:n], more_bends[:n] = ends[:n], bends[:n]

@@ -17,7 +17,7 @@ import numpy as np
 from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.trig import lat_lng
 from geo.window import ROUND, ROW, Window, is_away, middle
 
@@ -32,7 +32,7 @@ ROUNDING = 1e-6
 """What comes into the hexagon that is MARGIN larger is surely found to touch it."""
 
 
-@kernel
+@maker
 def touch_all(w: Window, ends: FloatArray, bends: FloatArray, count: int, state: IntArray, heads: IntArray) -> IntArray:
     """Mark the cells that pieces come near as BORDER; the pieces of each are linked, in the order of the border.
 

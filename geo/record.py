@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.arrays import IntArray
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 from geo.paint import Painted
 from geo.tiles import TILE_CELLS, find, new_table, rehashed
 
@@ -158,7 +158,7 @@ def _splice(
     return first, tiles, used, 0
 
 
-@kernel
+@maker
 def _own_tile(table: IntArray, slots: IntArray, key: int, tiles: int, fresh: int) -> tuple[int, int]:
     """(tile, tiles) for writing: a new tile, or one that this version has made already, else a copy of the old."""
     at = find(table, key)
@@ -232,7 +232,7 @@ def _next(p: Painted, k: int, b: int, whole: bool, gone: IntArray) -> int:
     return k
 
 
-@kernel
+@maker
 def _copied(words: IntArray, at: int, arena: IntArray, to: int) -> int:
     """Copy an entry; returns the word after it."""
     size = entry_size(words, at)

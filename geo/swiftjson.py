@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from geo.arrays import IntArray
-from geo.kernel import kernel
+from geo.kernel import maker
 
 DEPTH_MAX = 60
 DIGITS_MAX = 18
@@ -46,7 +46,7 @@ def plain_features(text: bytes) -> tuple[list[Any], list[list[int]]] | None:
     return features, places[1:].tolist()
 
 
-@kernel
+@maker
 def _places(text: IntArray) -> IntArray:
     """int64[n + 1, 2]: behind a first row, line and column of each object in a list of the outermost object.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from geo.arrays import IntArray
-from geo.kernel import kernel
+from geo.kernel import kernel, maker
 
 SHIFT = 4
 SIDE = 1 << SHIFT
@@ -52,7 +52,7 @@ def find(table: IntArray, key: int) -> int:
     return at
 
 
-@kernel
+@maker
 def new_table(tiles: int) -> IntArray:
     """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and tile number, at least half free."""
     size = 32
@@ -61,7 +61,7 @@ def new_table(tiles: int) -> IntArray:
     return np.full(size, FREE, np.int64)
 
 
-@kernel
+@maker
 def rehashed(table: IntArray, tiles: int) -> IntArray:
     """A copy of the table with room for `tiles` tiles in all."""
     out = new_table(tiles)
