@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.batch import NO_REQUEST
 from engine.ids import episode_id
-from engine.layout import CROSSED, DWELLED, ENTERED, EXITED, MOVED, TOLDS, WITH, Array
+from engine.layout import CROSSED, DWELLED, ENTERED, EXITED, MOVED, TOLD, TOLDS, WITH, Array
 from rules.facts import Kind
 from rules.ids import h
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Kinds and causes by their numbers in `engine/layout.py`.
 KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROSSED: Kind.CROSSED}
+#: The rank of a place by id takes fewer bits.
+_RANK_BITS = 32
 _CAUSES = ("fix", "timer", "silent", "edited", "sighting")
 
 
@@ -166,33 +168,42 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
     if not count:
         return []
     devices.state.book[TOLDS] = 0
-    records = devices.state.told[:count].copy()
+    records = devices.state.told[:count]
+    has_moved = bool((records["kind"] == MOVED).any())
     names = [devices.names[slot] for slot in records["slot"].tolist()]
-    if count > 1:
-        numbered = {name: n for n, name in enumerate(sorted(set(names)))}
-        by_name = np.fromiter(map(numbered.__getitem__, names), np.int64, count)
-        by_place = rank[np.where(records["kind"] == MOVED, 0, records["place"])]
-        keys = [by_place, records["kind"], _hands(records), by_name, records["time_ms"], records["request"]]
-        order = np.lexsort(keys)
-        records, names = records[order], [names[at] for at in order.tolist()]
-    known = devices.user_names
-    users = [known[user] if user >= 0 else name for user, name in zip(records["user"].tolist(), names, strict=True)]
-    moves = np.nonzero(records["kind"] == MOVED)[0].tolist()
+    order = _order(records, names, has_moved, rank)
+    # as rows of words: field by field it takes ten times as long
+    records = records.view(np.int64).reshape(count, -1)[order].view(TOLD).ravel()
+    names = [names[at] for at in order.tolist()]
+    known, users = devices.user_names, names
+    if records["user"].max() >= 0:
+        users = [known[user] if user >= 0 else name for user, name in zip(records["user"].tolist(), names, strict=True)]
+    moves = np.nonzero(records["kind"] == MOVED)[0].tolist() if has_moved else []
     takers = {at: known[int(records["place"][at])] for at in moves}
     return [Telling(records, names, users, places, takers)]
+
+
+def _order(records: Array, names: list[str], has_moved: bool, rank: Array) -> Array:
+    """The order in which records are told; `names` are those of their devices."""
+    if len(names) == 1:
+        return np.zeros(1, np.int64)
+    place = np.where(records["kind"] == MOVED, 0, records["place"]) if has_moved else records["place"]
+    what = records["kind"].astype(np.int64) << _RANK_BITS | rank[place]
+    order = np.lexsort([what, _hands(records)]) if has_moved else np.argsort(what, kind="stable")
+    order = np.array(sorted(order.tolist(), key=names.__getitem__))
+    return order[np.lexsort([records["time_ms"][order], records["request"][order]])]
 
 
 def _hands(records: Array) -> Array:
     """How often a device had changed hands at the instant of each record, by then."""
     hands = np.zeros(records.size, np.int64)
-    if (records["kind"] == MOVED).any():
-        seen: dict[tuple[int, int, int], int] = {}
-        for at, record in enumerate(records.tolist()):
-            time_ms, slot, request, kind = record[0], record[5], record[8], record[9]
-            key = request, time_ms, slot
-            if kind == MOVED:
-                seen[key] = seen.get(key, 0) + 1
-            hands[at] = seen.get(key, 0)
+    seen: dict[tuple[int, int, int], int] = {}
+    for at, record in enumerate(records.tolist()):
+        time_ms, slot, request, kind = record[0], record[5], record[8], record[9]
+        key = request, time_ms, slot
+        if kind == MOVED:
+            seen[key] = seen.get(key, 0) + 1
+        hands[at] = seen.get(key, 0)
     return hands
 
 
