@@ -229,6 +229,8 @@ def _fixed(array: Array) -> Array:
 
 def _renumber(column: Array, strings: list[str], numbers: Callable[[list[str]], Array]) -> Array:
     """From numbers of the batch's table to the engine's own; `NONE` stays."""
+    if column.max(initial=NONE) == NONE:  # most pings name no user
+        return column.copy()
     used = np.zeros(len(strings) + 1, np.bool_)
     used[column] = True
     at = np.nonzero(used[:-1])[0]
