@@ -13,7 +13,7 @@ from connectors.http_body import is_ndjson, read_body
 from connectors.http_query import degrees, number, wait_asked
 from connectors.intake import LocatedAnswer, NotNowError
 from engine.event import decode_events
-from engine.ping import decode_pings
+from engine.ping_reader import PingReader
 from engine.rate import Rates
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from connectors.http_settings import HttpSettings
     from connectors.intake import Intake
     from connectors.metrics import Metrics
+    from engine.pings import Pings
     from engine.rejection import Rejected
 
 NEAR_MAX: Final = 1_000
@@ -39,6 +40,7 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
         self._load = load
+        self._reader = PingReader()
         self._rates: Rates | None = None
         self._settings = settings
         self.take(settings)
@@ -66,22 +68,22 @@ class Ingest:
                 request, held, size_max=settings.ping.max_body_bytes, within_s=settings.body_within_s
             )
             received_ms = self._clock.exact_ms()
-            decoded = decode_pings(body, ndjson=ndjson, now_ms=int(received_ms), limits=settings.ping)
+            read = self._reader.read(body, ndjson=ndjson, now_ms=int(received_ms), limits=settings.ping)
             del body
-            if decoded.rows:
-                taken = self._limit(decoded.rows.devices)
+            if read.pings:
+                taken = self._limit(read.pings)
                 try:
-                    located = await self._intake.located(decoded, received_ms=received_ms, wait=wait)
+                    located = await self._intake.located(read.pings, received_ms=received_ms, wait=wait)
                 except NotNowError:
                     self._untake(taken)
                     raise
             else:
                 located = LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
-        told = _told(located.accepted, located.duplicate, decoded.rejected)
+        told = _told(located.accepted, located.duplicate, read.rejected)
         if wait:
             told["decisions"], told["messages"] = located.decisions or [], located.messages or []
-        self._count("pings", decoded.count, located.accepted, located.duplicate, decoded.rejected)
-        return answer(told, _status(decoded.count, decoded.rejected))
+        self._count("pings", read.count, located.accepted, located.duplicate, read.rejected)
+        return answer(told, _status(read.count, read.rejected))
 
     async def events(self, request: web.Request) -> web.Response:
         """Take events: 202, or 422 when all of them are bad."""
@@ -108,11 +110,11 @@ class Ingest:
         limit = number(request, "limit", default=20, most=NEAR_MAX)
         return answer(self._intake.near(lat_deg, lng_deg, limit))
 
-    def _limit(self, devices: list[str]) -> Counter[str] | None:
+    def _limit(self, pings: Pings) -> Counter[str] | None:
         """Take from the devices' buckets. Raises `RefusedRequest` 429 for the whole request."""
         if self._rates is None:
             return None
-        wanted = Counter(devices)
+        wanted = Counter(pings.devices)
         wait_s = self._rates.take(wanted, self._clock.monotonic_s())
         if wait_s > 0:
             raise come_again(429, "a device is beyond `ping.max_rate_per_device`", wait_s)

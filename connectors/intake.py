@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.ping import Decoded
+    from engine.pings import Pings
     from engine.ports import DecisionQuery
     from engine.wire import Happened, UserChanged
     from rules.facts import User
@@ -50,7 +50,7 @@ class Intake(Protocol):
     def ready(self) -> bool:
         """True while pings are taken."""
 
-    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
+    async def located(self, pings: Pings, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the good pings and sightings of one request, received at `received_ms`."""
 
     async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from connectors.intake import Unavailable
 from connectors.kafka_writer import WriteError
-from engine.rows import GETTERS, Rows, columns
+from engine.pings import Pings, located
 from engine.wire import encode_frame
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ WITHIN_S: Final = 10.0
 
 @dataclass(slots=True)
 class _Open:
-    """A frame that is being gathered: rows of each request, and when the first of them was received."""
+    """A frame that is being gathered: pings of each request, and when the first of them was received."""
 
     received_ms: float
-    rows: list[Rows] = field(default_factory=list)
+    pings: list[Pings] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     size: int = 0
     devices: set[str] = field(default_factory=set)
@@ -72,12 +71,12 @@ class FrameWriter:
         """True while the broker acknowledges and there is room."""
         return not self._writer.is_stalled and self._writer.has_room(2 * self._frame_bytes)
 
-    async def located(self, rows: Rows, received_ms: float) -> None:
-        """Write the rows of one request; returns when all are acknowledged. Raises `Unavailable`."""
-        size = _size(rows)
+    async def located(self, pings: Pings, received_ms: float) -> None:
+        """Write the pings of one request; returns when all are acknowledged. Raises `Unavailable`."""
+        size = _size(pings)
         if self._writer.is_stalled or not self._writer.has_room(size + sum(o.size for o in self._open.values())):
             raise Unavailable(1)
-        waiting = [self._add(shard, part, received_ms) for shard, part in self._split(rows)]
+        waiting = [self._add(shard, part, received_ms) for shard, part in self._split(pings)]
         await self._acknowledged(waiting)
 
     async def write(self, shard: int, inputs: Sequence[Input]) -> Written:
@@ -105,24 +104,26 @@ class FrameWriter:
         if self._writing:
             await asyncio.wait(self._writing)
 
-    def _split(self, rows: Rows) -> list[tuple[int, Rows]]:
-        """The rows by shard, in their order; never more devices together than a frame may have."""
-        if len(rows) == 1:
-            return [(self._shard_of(rows.devices[0]), rows)]
-        shards = list(map(self._shard_of, rows.devices))
-        if len(set(shards)) == 1 and len(set(rows.devices)) <= DEVICES_MAX:
-            return [(shards[0], rows)]
+    def _split(self, pings: Pings) -> list[tuple[int, Pings]]:
+        """The pings by shard, in their order; never more devices together than a frame may have."""
+        rows = pings.rows
+        devices = rows["device"].tolist()
+        shard_of = {device: self._shard_of(pings.strings[device]) for device in set(devices)}
+        if len(shard_of) <= DEVICES_MAX and len(set(shard_of.values())) == 1:
+            return [(shard_of[devices[0]], pings)]
         places: dict[tuple[int, int], list[int]] = {}
-        numbers: dict[int, dict[str, int]] = {}
-        for i, (shard, device) in enumerate(zip(shards, rows.devices, strict=True)):
+        numbers: dict[int, dict[int, int]] = {}
+        for i, device in enumerate(devices):
+            shard = shard_of[device]
             known = numbers.setdefault(shard, {})
             places.setdefault((shard, known.setdefault(device, len(known)) // DEVICES_MAX), []).append(i)
-        return [(shard, _pick(rows, at)) for (shard, _), at in places.items()]
+        return [(shard, Pings(rows[at].tobytes(), pings.strings)) for (shard, _), at in places.items()]
 
-    def _add(self, shard: int, rows: Rows, received_ms: float) -> asyncio.Future[None]:
+    def _add(self, shard: int, pings: Pings, received_ms: float) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
+        devices = pings.devices
         held = self._open.get(shard)
-        if held is not None and len(held.devices.union(rows.devices)) > DEVICES_MAX:
+        if held is not None and len(held.devices.union(devices)) > DEVICES_MAX:
             self._send(shard)
             held = None
         if held is None:
@@ -131,10 +132,10 @@ class FrameWriter:
                 self._timer = loop.call_later(self._linger_s, self._send_all)
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(_look_at)
-        held.rows.append(rows)
+        held.pings.append(pings)
         held.waiting.append(done)
-        held.devices.update(rows.devices)
-        held.size += _size(rows)
+        held.devices.update(devices)
+        held.size += _size(pings)
         if held.size >= self._frame_bytes:
             self._send(shard)
         return done
@@ -160,7 +161,7 @@ class FrameWriter:
 
     async def _write(self, shard: int, held: _Open) -> None:
         sent_ms = self._now_ms()
-        frame = encode_frame(int(held.received_ms), [columns(held.rows)])
+        frame = encode_frame(int(held.received_ms), [located(held.pings)])
         try:
             written = await self._writer.write(self._topic, frame, partition=shard)
         except WriteError as error:
@@ -182,16 +183,8 @@ class FrameWriter:
             raise Unavailable(1) from error
 
 
-def _pick(rows: Rows, at: list[int]) -> Rows:
-    """Some rows, in order."""
-    if len(at) == 1:
-        return Rows(*([column[at[0]]] if (column := get(rows)) else [] for get in GETTERS))
-    pick = itemgetter(*at)
-    return Rows(*(list(pick(column)) if (column := get(rows)) else [] for get in GETTERS))
-
-
-def _size(rows: Rows) -> int:
-    return _ROW_BYTES * len(rows) + sum(map(len, rows.devices))
+def _size(pings: Pings) -> int:
+    return _ROW_BYTES * len(pings) + sum(map(len, pings.devices))
 
 
 def _look_at(done: asyncio.Future[None]) -> None:

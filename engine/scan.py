@@ -1,8 +1,7 @@
-"""Plain pings and sightings in lines of JSON, read by one kernel: the fast way in for recordings.
+"""Plain pings and sightings in JSON, read by one kernel: the fast way in, for bodies and for recordings.
 
-Owns which lines are plain: one flat object without escapes, each field of a ping given once and of its type. What such
-a line says is read here as Python reads it, to the last bit. Must not know which values are good, nor refuse anything.
-All of the kernel stands in this file, since numba keeps a compiled one for as long as its file stays the same.
+Owns which objects are plain: without escapes, each field of a ping given once and of its type, with good values. Must
+not know beacons, nor refuse anything: `engine/ping.py` judges what is not plain, and would say the same of what is.
 """
 
 from __future__ import annotations
@@ -10,398 +9,414 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from engine.scan_values import (
+    CLOSE,
+    COLON,
+    COMMA,
+    ESCAPE,
+    LIST,
+    LIST_END,
+    MINUS,
+    NEWLINE,
+    NO_TIME,
+    NULL,
+    OPEN,
+    QUOTE,
+    SPACE,
+    UNREAD,
+    after_blanks,
+    after_word,
+    code_at,
+    decimal,
+    inlined,
+    instant,
+    is_digit,
+    letter_at,
+    mixed_with,
+    number,
+    scanning,
+    word,
+    word_at,
+)
 
 #: What became of a line.
 PLAIN, ODD, BLANK = 0, 1, 2
-#: A time that was not given, or is none.
-NO_TIME = -(2**62)
-#: Rows of `numbers`, of `times` and of `codes`.
-NUMBERS = ("lat", "lng", "accuracy", "speed", "heading", "rssi")
-TIMES = ("time", "received")
-CODES = ("device", "user", "beacon")
+#: One ping or sighting. NaN, `NO_TIME` and -1 stand for what was not given; names are numbers of a `Names`.
+PING = np.dtype(
+    [
+        ("time", np.int64), ("received", np.int64), ("lat", np.float64), ("lng", np.float64), ("accuracy", np.float64),
+        ("speed", np.float32), ("heading", np.float32), ("rssi", np.float32),
+        ("device", np.int32), ("user", np.int32), ("beacon", np.int32), ("mocked", np.uint8),
+    ],
+    align=True,
+)  # fmt: skip
+#: No plain object is shorter.
+SHORTEST = len('{"device":"d","time":0,"lat":0,"lng":0}')
+#: As `engine/rejection.py`, `engine/beacons.py` and `engine/rows.py` have them; a test holds them equal.
+ID_MAX, RSSI_MIN, RSSI_MAX, MOST = 256, -127.0, 20.0, 3.4028234663852886e38
+#: Deeper values are not looked through.
+DEPTH_MAX = 60
 
-_OPEN, _CLOSE, _QUOTE, _COLON, _COMMA, _ESCAPE = (ord(c) for c in '{}":,\\')
-_ZERO, _NINE, _MINUS, _PLUS, _POINT, _SMALL_E, _LARGE_E = (ord(c) for c in "09-+.eE")
-_T, _Z, _SPACE, _NEWLINE, _TAB, _RETURN = (ord(c) for c in "TZ \n\t\r")
-_DAY_MS, _MINUTE_MS = 86_400_000, 60_000
-#: What an element means that is no known key.
-_UNKNOWN = -1
-_MOCKED = len(NUMBERS) + len(TIMES) + len(CODES)
-_FIRST_TIME, _FIRST_CODE = len(NUMBERS), len(NUMBERS) + len(TIMES)
-_FIX_NEEDS = sum(1 << n for n in (0, 1, _FIRST_TIME, _FIRST_CODE))
-_SIGHTING_NEEDS = sum(1 << n for n in (5, _FIRST_TIME, _FIRST_CODE, _FIRST_CODE + 2))
-_PLACE = 0b11
-
-
-def _word(text: str) -> int:
-    return int.from_bytes(text.encode(), "big")
-
-
-_LAT, _LNG, _ACCURACY, _SPEED, _HEADING, _RSSI = map(_word, NUMBERS)
-_TIME, _RECEIVED = map(_word, TIMES)
-_DEVICE, _USER, _BEACON = map(_word, CODES)
-_MOCKED_WORD, _TRUE, _FALSE, _NULL = map(_word, ("mocked", "true", "false", "null"))
-#: Powers of ten that a double holds exactly.
-_TENS = np.array([10.0**n for n in range(23)])
-_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_DEVICE, _USER, _BEACON, _TIME, _RECEIVED, _LAT, _LNG, _ACCURACY, _SPEED, _HEADING, _RSSI, _MOCKED = range(12)
+_UNKNOWN = 12
+_DEVICE_WORD, _USER_WORD, _BEACON_WORD, _TIME_WORD, _RECEIVED_WORD = map(
+    word, ("device", "user", "beacon", "time", "received")
+)
+_LAT_WORD, _LNG_WORD, _ACCURACY_WORD, _SPEED_WORD, _HEADING_WORD, _RSSI_WORD, _MOCKED_WORD = map(
+    word, ("lat", "lng", "accuracy", "speed", "heading", "rssi", "mocked")
+)
+_FIX_NEEDS = 1 << _DEVICE | 1 << _TIME | 1 << _LAT | 1 << _LNG
+_SIGHTING_NEEDS = 1 << _DEVICE | 1 << _TIME | 1 << _BEACON | 1 << _RSSI
+_PLACE = 1 << _LAT | 1 << _LNG
 
 
-def _kernel(function: Any, **how: Any) -> Any:
-    """Compile at the first call and keep it on disk; where no folder can be written to, each process compiles anew."""
-    try:
-        return njit(cache=True, nogil=True, error_model="numpy", **how)(function)
-    except RuntimeError:
-        return njit(nogil=True, error_model="numpy", **how)(function)
+# -- texts, and what nobody reads ----------------------------------------------------------------------------------
 
 
-def _inlined(function: Any) -> Any:
-    return _kernel(function, forceinline=True)
-
-
-@_inlined
-def _after_blanks(data: Any, at: int, end: int) -> int:
-    while at < end and (data[at] == _SPACE or data[at] == _TAB or data[at] == _RETURN):
-        at += 1
-    return at
-
-
-@_inlined
+@inlined
 def _text_end(data: Any, at: int, end: int) -> int:
     """Where the text that begins at `at` is closed; -1 when it is not, or holds an escape or a control character."""
     while at < end:
-        letter = data[at]
-        if letter == _QUOTE:
+        letter = letter_at(data, at)
+        if letter == QUOTE:
             return at
-        if letter == _ESCAPE or letter < _SPACE:
+        if letter == ESCAPE or letter < SPACE:
             return -1
         at += 1
     return -1
 
 
-@_inlined
-def _word_at(data: Any, at: int, end: int) -> int:
-    """A few letters as one number."""
-    word = 0
-    while at < end:
-        word = (word << 8) | data[at]
-        at += 1
-    return word
+@inlined
+def _after_colon(data: Any, at: int, end: int) -> int:
+    """Where the value begins whose key was closed before `at`; -1 when none does."""
+    at = after_blanks(data, at, end)
+    if at >= end or letter_at(data, at) != COLON:
+        return -1
+    at = after_blanks(data, at + 1, end)
+    return at if at < end else -1
 
 
-@_inlined
+@inlined
+def _after_key(data: Any, at: int, end: int) -> int:
+    """Where the value begins whose key begins at `at`; -1 when none does."""
+    at = after_blanks(data, at, end)
+    if at >= end or letter_at(data, at) != QUOTE:
+        return -1
+    at = _text_end(data, at + 1, end)
+    return _after_colon(data, at + 1, end) if at >= 0 else -1
+
+
+@inlined
+def _after_single(data: Any, at: int, end: int) -> Any:
+    """Where a value without parts ends, -1 when it is not plain."""
+    letter = letter_at(data, at)
+    if letter == QUOTE:
+        at = _text_end(data, at + 1, end)
+        return at + 1 if at >= 0 else -1
+    if letter == MINUS or is_digit(letter):
+        at, _, _, _ = number(data, at + (letter == MINUS), end)
+        return at
+    return after_word(data, at, end)
+
+
+@scanning
+def _after_value(data: Any, at: int, end: int) -> int:
+    """Where a value that nobody reads ends; -1 when it is not plain: no JSON, with escapes, or nested deep."""
+    depth, kinds = 0, 0
+    while True:
+        letter = letter_at(data, at)
+        if letter in (OPEN, LIST):
+            if depth == DEPTH_MAX:
+                return -1
+            depth, kinds = depth + 1, kinds << 1 | (letter == OPEN)
+            at = after_blanks(data, at + 1, end)
+            if at >= end:
+                return -1
+            if letter_at(data, at) != (CLOSE if kinds & 1 else LIST_END):
+                at = _after_key(data, at, end) if kinds & 1 else at
+                if at < 0:
+                    return -1
+                continue
+            at, depth, kinds = at + 1, depth - 1, kinds >> 1
+        else:
+            at = _after_single(data, at, end)
+            if at < 0:
+                return -1
+        more = False
+        while depth > 0 and not more:
+            at = after_blanks(data, at, end)
+            if at >= end:
+                return -1
+            more = letter_at(data, at) == COMMA
+            if more:
+                at = _after_key(data, at + 1, end) if kinds & 1 else after_blanks(data, at + 1, end)
+                if at < 0 or at >= end:
+                    return -1
+            elif letter_at(data, at) == (CLOSE if kinds & 1 else LIST_END):
+                at, depth, kinds = at + 1, depth - 1, kinds >> 1
+            else:
+                return -1
+        if not more:
+            return at
+
+
+# -- objects -------------------------------------------------------------------------------------------------------
+
+
+@inlined
 def _key(data: Any, at: int, end: int) -> Any:
     """Where the text that begins at `at` is closed, and its letters as one number; `end` when it is not plain."""
-    first, word = at, 0
-    while at < end and data[at] != _QUOTE:
-        if data[at] == _ESCAPE or data[at] < _SPACE:
+    first, key = at, 0
+    while at < end:
+        letter = letter_at(data, at)
+        if letter == QUOTE:
+            break
+        if letter == ESCAPE or letter < SPACE:
             return end, -1
-        word = (word << 8) | data[at]
+        key = (key << 8) | letter
         at += 1
-    return at, word if at - first <= 8 else -1
+    return at, key if at - first <= 8 else -1
 
 
-@_inlined
-def _field(word: int) -> int:
+@inlined
+def _field(key: int) -> int:
     """Which field a key is."""
-    if word == _DEVICE:
-        return _FIRST_CODE
-    if word == _TIME:
-        return _FIRST_TIME
-    if word == _LAT:
-        return 0
-    if word == _LNG:
-        return 1
-    if word == _ACCURACY:
-        return 2
-    if word == _USER:
-        return _FIRST_CODE + 1
-    if word == _SPEED:
-        return 3
-    if word == _HEADING:
-        return 4
-    if word == _RSSI:
-        return 5
-    if word == _BEACON:
-        return _FIRST_CODE + 2
-    if word == _RECEIVED:
-        return _FIRST_TIME + 1
-    return _MOCKED if word == _MOCKED_WORD else _UNKNOWN
+    if key == _DEVICE_WORD:
+        return _DEVICE
+    if key == _TIME_WORD:
+        return _TIME
+    if key == _LAT_WORD:
+        return _LAT
+    if key == _LNG_WORD:
+        return _LNG
+    if key == _ACCURACY_WORD:
+        return _ACCURACY
+    if key == _USER_WORD:
+        return _USER
+    if key == _SPEED_WORD:
+        return _SPEED
+    if key == _HEADING_WORD:
+        return _HEADING
+    if key == _RSSI_WORD:
+        return _RSSI
+    if key == _BEACON_WORD:
+        return _BEACON
+    if key == _RECEIVED_WORD:
+        return _RECEIVED
+    return _MOCKED if key == _MOCKED_WORD else _UNKNOWN
 
 
-@_inlined
-def _is_digit(letter: int) -> bool:
-    return _ZERO <= letter <= _NINE
-
-
-@_inlined
-def _after_digits(data: Any, at: int, end: int) -> int:
-    while at < end and _is_digit(data[at]):
+@inlined
+def _take_name(field: int, data: Any, at: int, end: int, row: Any, names: Any) -> int:
+    """Read a name that begins at `at`; where it ends, -1 when it is not plain."""
+    first, mixed = at, 0
+    while at < end:
+        letter = letter_at(data, at)
+        if letter == QUOTE:
+            break
+        if letter == ESCAPE or letter < SPACE:
+            return -1
+        mixed = mixed_with(mixed, letter)
         at += 1
+    size = at - first
+    if at >= end or size == 0 or size > ID_MAX:
+        return -1
+    code = code_at(data, first, size, mixed, names)
+    if code < 0:
+        return -1
+    if field == _DEVICE:
+        row.device = code
+    elif field == _USER:
+        row.user = code
+    else:
+        row.beacon = code
+    return at + 1
+
+
+@inlined
+def _take_number(field: int, data: Any, at: int, end: int, row: Any) -> Any:
+    """Read a number that begins at `at`; where it ends, -1 when it is not plain."""
+    negative = letter_at(data, at) == MINUS
+    at, whole, places, integer = number(data, at + negative, end)
+    if at < 0 or places == UNREAD:
+        return -1
+    if field in (_TIME, _RECEIVED):
+        if integer:
+            time_ms = -whole if negative else whole
+        else:
+            value = decimal(whole, places)
+            if not value < 1e17:  # NaN is not
+                return -1
+            time_ms = np.int64(np.floor(-value if negative else value))
+        if field == _TIME:
+            row.time = time_ms
+        else:
+            row.received = time_ms
+        return at
+    value = decimal(whole, places)
+    if value != value or (integer and negative and whole == 0):
+        return -1
+    if negative:
+        value = -value
+    if field == _LAT:
+        row.lat = value
+        return at if abs(value) <= 90.0 else -1
+    if field == _LNG:
+        row.lng = value
+        return at if abs(value) <= 180.0 else -1
+    if field == _RSSI:
+        row.rssi = value if abs(value) <= MOST else np.nan
+        heard = RSSI_MIN <= value <= RSSI_MAX and value != 0.0
+        row.mocked |= 0 if heard else 2  # in the way only until it is known whether this is a sighting
+        return at
+    known = value if 0.0 <= value <= MOST else np.nan
+    if field == _ACCURACY:
+        row.accuracy = known
+    elif field == _SPEED:
+        row.speed = known
+    elif field == _HEADING:
+        row.heading = known
+    else:
+        return -1
     return at
 
 
-@_inlined
-def _number(data: Any, at: int, end: int) -> Any:
-    """A JSON number: where it ends (-1: there is none), its digits as one number, how many of them are decimals.
-
-    What has an exponent, or more than 18 digits, comes out with -1 decimals: a number, and not to be read here.
-    """
-    at += data[at] == _MINUS
-    first, whole = at, 0
-    while at < end and _is_digit(data[at]):
-        whole = whole * 10 + (data[at] - _ZERO)
-        at += 1
-    digits = at - first
-    if digits == 0 or (digits > 1 and data[first] == _ZERO):
-        return -1, 0, 0
-    places = 0
-    if at < end and data[at] == _POINT:
-        first = at + 1
-        at = first
-        while at < end and _is_digit(data[at]):
-            whole = whole * 10 + (data[at] - _ZERO)
-            at += 1
-        places = at - first
-        if places == 0:
-            return -1, 0, 0
-        digits += places
-    if at < end and (data[at] == _SMALL_E or data[at] == _LARGE_E):
-        first = at + 1
-        first += first < end and (data[first] == _PLUS or data[first] == _MINUS)
-        at = _after_digits(data, first, end)
-        return (at if at > first else -1), 0, -1
-    return at, whole, places if digits <= 18 else -1
-
-
-@_inlined
-def _divided(whole: int, ten: float) -> Any:
-    """The double nearest to a quotient, NaN where that is too close to call.
-
-    `whole` is at most 10^18, `ten` a power of ten that is exact. The quotient of doubles leaves a remainder that is
-    exact too (Dekker); what it adds is known to 2^-51 of itself.
-    """
-    low = whole & 4095
-    high = float(whole - low)
-    quotient = high / ten
-    split = 134_217_729.0 * quotient
-    quotient_high = split - (split - quotient)
-    quotient_low = quotient - quotient_high
-    split = 134_217_729.0 * ten
-    ten_high = split - (split - ten)
-    ten_low = ten - ten_high
-    product = quotient * ten
-    rest = (
-        (quotient_high * ten_high - product) + quotient_high * ten_low + quotient_low * ten_high
-    ) + quotient_low * ten_low
-    more = ((high - product) - rest + float(low)) / ten
-    near = quotient + more
-    beyond = more - (near - quotient)
-    half = 0.5 * (near - np.nextafter(near, 0.0))  # the smaller of both sides, at a power of two
-    return near if abs(beyond) < half - abs(more) * 2.0**-50 else np.nan
-
-
-@_inlined
-def _decimal(whole: int, places: int) -> Any:
-    """The double nearest to a number, as Python reads it; NaN where that is not easily told."""
-    if places < 0:
-        return np.nan
-    ten = _TENS[places]
-    return float(whole) / ten if whole <= 2**53 else _divided(whole, ten)
-
-
-@_inlined
-def _two(data: Any, at: int) -> Any:
-    """A number of two digits; for what is none, far less than any year could make up for."""
-    if not (_is_digit(data[at]) and _is_digit(data[at + 1])):
-        return -1_000_000
-    return (data[at] - _ZERO) * 10 + (data[at + 1] - _ZERO)
-
-
-@_kernel
-def _instant(data: Any, at: int, end: int) -> Any:
-    """The instant of a plain RFC 3339 text, in epoch milliseconds; `NO_TIME` for any other: it may still be one."""
-    if end - at < 20 or data[at + 4] != _MINUS or data[at + 7] != _MINUS or data[at + 10] != _T:
-        return NO_TIME
-    if data[at + 13] != _COLON or data[at + 16] != _COLON:
-        return NO_TIME
-    year, month, day = _two(data, at) * 100 + _two(data, at + 2), _two(data, at + 5), _two(data, at + 8)
-    hour, minute, second = _two(data, at + 11), _two(data, at + 14), _two(data, at + 17)
-    if year < 1 or month < 1 or month > 12 or day < 1 or min(hour, minute, second) < 0:
-        return NO_TIME
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if day > _MONTH_DAYS[month] + (leap and month == 2) or hour > 23 or minute > 59 or second > 59:
-        return NO_TIME
-    at += 19
-    ms = 0
-    if data[at] == _POINT:
-        first = at + 1
-        at = _after_digits(data, first, end)
-        if at == first:
-            return NO_TIME
-        for n in range(3):
-            ms = ms * 10 + (data[first + n] - _ZERO if first + n < at else 0)
-    if at + 1 == end and data[at] == _Z:
-        zone = 0
-    elif at + 6 == end and (data[at] == _PLUS or data[at] == _MINUS) and data[at + 3] == _COLON:
-        hours, minutes = _two(data, at + 1), _two(data, at + 4)
-        if min(hours, minutes) < 0 or hours > 23 or minutes > 59:
-            return NO_TIME
-        zone = (hours * 60 + minutes) * (1 if data[at] == _PLUS else -1)
-    else:
-        return NO_TIME
-    begun = year - (month <= 2)  # years that begin in March: the day that leap years add is then the last one
-    days = begun * 365 + begun // 4 - begun // 100 + begun // 400
-    days += (153 * ((month + 9) % 12) + 2) // 5 + day - 719_469
-    return ((days * 24 + hour) * 60 + minute - zone) * _MINUTE_MS + second * 1000 + ms
-
-
-@_inlined
-def _place_of(data: Any, at: int, size: int, names: Any) -> Any:
-    """Where in the hash table a text is, or would be."""
-    slots, letters, starts, _ = names
-    mask = slots.size - 1
-    mixed = size
-    for k in range(at, at + size):
-        mixed = (mixed ^ data[k]) * 1_099_511_628_211
-    slot = (mixed ^ (mixed >> 29)) & mask
-    while slots[slot] >= 0:
-        first = starts[slots[slot]]
-        if starts[slots[slot] + 1] - first == size:
-            k = 0
-            while k < size and letters[first + k] == data[at + k]:
-                k += 1
-            if k == size:
-                break
-        slot = (slot + 1) & mask
-    return slot
-
-
-@_kernel
-def code_of(data: Any, at: int, end: int, names: Any) -> Any:
-    """The number of a name; one that is new gets the next one."""
-    slots, letters, starts, count = names
-    slot = _place_of(data, at, end - at, names)
-    if slots[slot] < 0:
-        number = count[0]
-        first = starts[number]
-        for k in range(end - at):
-            letters[first + k] = data[at + k]
-        starts[number + 1] = first + end - at
-        slots[slot] = number
-        count[0] = number + 1
-    return slots[slot]
-
-
-@_kernel
-def enter(names: Any) -> None:
-    """Enter all names into a hash table that is empty, as after it was made larger."""
-    slots, letters, starts, count = names
-    for number in range(count[0]):
-        slot = _place_of(letters, starts[number], starts[number + 1] - starts[number], names)
-        slots[slot] = number
-
-
-@_inlined
-def _take(
-    field: int, data: Any, at: int, end: int, row: int, numbers: Any, times: Any, codes: Any, mocked: Any, names: Any
-) -> Any:  # fmt: skip
+@inlined
+def _take(field: int, data: Any, at: int, end: int, row: Any, names: Any) -> Any:
     """Read the value of a field that begins at `at`; where it ends, -1 when it is not plain, -2 - end for a null."""
-    if data[at] == _QUOTE:
+    letter = letter_at(data, at)
+    if field == _UNKNOWN:
+        return _after_value(data, at, end)
+    if letter == QUOTE:
+        if field in (_DEVICE, _USER, _BEACON):
+            return _take_name(field, data, at + 1, end, row, names)
         close = _text_end(data, at + 1, end)
-        if close < 0 or field == _UNKNOWN:
-            return close + 1 if close >= 0 else -1
-        if field == _FIRST_TIME or field == _FIRST_TIME + 1:
-            time_ms = _instant(data, at + 1, close)
-            times[field - _FIRST_TIME, row] = time_ms
-            return close + 1 if time_ms != NO_TIME else -1
-        if field < _FIRST_CODE or field == _MOCKED or close == at + 1:
+        if close < 0 or field not in (_TIME, _RECEIVED):
             return -1
-        codes[field - _FIRST_CODE, row] = code_of(data, at + 1, close, names)
-        return close + 1
-    if data[at] == _MINUS or _is_digit(data[at]):
-        stop, whole, places = _number(data, at, end)
-        if stop < 0 or field == _UNKNOWN:
-            return stop
-        sign = -1 if data[at] == _MINUS else 1
-        if field < _FIRST_TIME:
-            numbers[field, row] = value = sign * _decimal(whole, places)
-            return stop if value == value else -1
-        if field >= _FIRST_CODE or places != 0:
-            return -1
-        times[field - _FIRST_TIME, row] = sign * whole
-        return stop
-    if at + 4 <= end and _word_at(data, at, at + 4) == _NULL:
+        time_ms = instant(data, at + 1, close)
+        if field == _TIME:
+            row.time = time_ms
+        else:
+            row.received = time_ms
+        return close + 1 if time_ms != NO_TIME else -1
+    if letter == MINUS or is_digit(letter):
+        return _take_number(field, data, at, end, row)
+    if at + 4 <= end and word_at(data, at, at + 4) == NULL:
         return -2 - (at + 4)
-    true = at + 4 <= end and _word_at(data, at, at + 4) == _TRUE
-    if (true or (at + 5 <= end and _word_at(data, at, at + 5) == _FALSE)) and field in (_MOCKED, _UNKNOWN):
-        if field == _MOCKED:
-            mocked[row] = true
-        return at + 4 if true else at + 5
-    return -1
+    stop = after_word(data, at, end)
+    if field != _MOCKED:
+        return -1
+    row.mocked |= stop == at + 4
+    return stop
 
 
-@_inlined
-def _line(
-    data: Any, at: int, end: int, row: int, numbers: Any, times: Any, codes: Any, mocked: Any, names: Any
-) -> bool:  # fmt: skip
-    """Read one line into a row; False when it is not plain."""
-    at = _after_blanks(data, at, end)
-    if at == end or data[at] != _OPEN:
-        return False
+@inlined
+def _object(data: Any, at: int, end: int, row: Any, names: Any, recorded: bool) -> int:
+    """Read the object that begins at `at` into a row; where it ends, -1 when it is not plain."""
+    row.time, row.received, row.lat, row.lng, row.accuracy = NO_TIME, NO_TIME, np.nan, np.nan, np.nan
+    row.speed, row.heading, row.rssi = np.nan, np.nan, np.nan
+    row.device, row.user, row.beacon, row.mocked = -1, -1, -1, 0
+    if at >= end or letter_at(data, at) != OPEN:
+        return -1
     seen, given = 0, 0
     while True:
-        at = _after_blanks(data, at + 1, end)
-        if at >= end or data[at] != _QUOTE:
-            return False
-        at, word = _key(data, at + 1, end)
-        field = _field(word)
-        at = _after_blanks(data, at + 1, end)
-        if at >= end or data[at] != _COLON:
-            return False
-        at = _after_blanks(data, at + 1, end)
-        if at >= end:
-            return False
-        at = _take(field, data, at, end, row, numbers, times, codes, mocked, names)
+        at = after_blanks(data, at + 1, end)
+        if at >= end or letter_at(data, at) != QUOTE:
+            return -1
+        at, key = _key(data, at + 1, end)
+        field = _field(key)
+        if field == _RECEIVED and not recorded:
+            field = _UNKNOWN
+        at = _after_colon(data, at + 1, end)
+        if at < 0:
+            return -1
+        at = _take(field, data, at, end, row, names)
         if at == -1:
-            return False
+            return -1
         if field != _UNKNOWN:
             if seen >> field & 1:
-                return False  # given twice
+                return -1  # given twice
             seen |= 1 << field
             given |= (at >= 0) << field
-        at = _after_blanks(data, at if at >= 0 else -2 - at, end)
-        if at >= end or data[at] != _COMMA:
+        at = after_blanks(data, at if at >= 0 else -2 - at, end)
+        if at >= end or letter_at(data, at) != COMMA:
             break
-    if at >= end or data[at] != _CLOSE or _after_blanks(data, at + 1, end) != end:
-        return False
-    if given >> (_FIRST_CODE + 2) & 1:
-        return given & _SIGHTING_NEEDS == _SIGHTING_NEEDS and given & _PLACE == 0
-    return given & _FIX_NEEDS == _FIX_NEEDS
+    if at >= end or letter_at(data, at) != CLOSE:
+        return -1
+    faint = row.mocked > 1
+    row.mocked &= 1
+    if given >> _BEACON & 1:
+        good = given & _SIGHTING_NEEDS == _SIGHTING_NEEDS and given & _PLACE == 0 and not faint
+    else:
+        good = given & _FIX_NEEDS == _FIX_NEEDS
+    return at + 1 if good else -1
 
 
-@_kernel
-def scan(
+@scanning
+def scan_lines(
     data: Any,  # uint8[size], whole lines
     kind: Any,  # uint8[n] out: PLAIN, ODD or BLANK, for each line
     begins: Any,  # int64[n + 1] out: where each line begins
-    numbers: Any,  # float64[6, n] out, NaN for what is not given
-    times: Any,  # int64[2, n] out, NO_TIME for what is not given
-    codes: Any,  # int32[3, n] out, -1 for what is not given
-    mocked: Any,  # uint8[n] out
-    names: Any,  # (slots, letters, starts, count), see `Names`; there is room for all names of the chunk
-) -> int:
-    """Read the lines of a chunk; returns how many there are. Rows of lines that are not plain hold nothing of use."""
-    at, row = 0, 0
+    rows: Any,  # PING[n] out; those of lines that are not plain hold nothing of use
+    slots: Any, letters: Any, starts: Any, count: Any,  # see `Names`; there is room for all names of the lines
+    first_ms: int, last_ms: int,  # from when to when a time may be
+    recorded: bool,  # whether `received` is read, and judged as `time` is
+) -> int:  # fmt: skip
+    """Read objects, one a line; returns how many lines there are."""
+    names = (slots, letters, starts, count)
+    at, n = 0, 0
     while at < data.size:
         end = at
-        while end < data.size and data[end] != _NEWLINE:
+        while end < data.size and letter_at(data, end) != NEWLINE:
             end += 1
-        begins[row] = at
-        if _after_blanks(data, at, end) == end:
-            kind[row] = BLANK
-        elif not _line(data, at, end, row, numbers, times, codes, mocked, names):
-            kind[row] = ODD
-        at, row = end + 1, row + 1
-    begins[row] = min(at, data.size)
-    return row
+        begins[n] = at
+        at = after_blanks(data, at, end)
+        row = rows[np.uint64(n)]
+        if at == end:
+            kind[n] = BLANK
+        else:
+            at = _object(data, at, end, row, names, recorded)
+            good = at >= 0 and after_blanks(data, at, end) == end and first_ms <= row.time <= last_ms
+            good = good and (row.received == NO_TIME or first_ms <= row.received <= last_ms)
+            kind[n] = PLAIN if good else ODD
+        at, n = end + 1, n + 1
+    begins[n] = min(at, data.size)
+    return n
+
+
+@scanning
+def scan_body(
+    data: Any,  # uint8[size]
+    rows: Any,  # PING[n] out
+    slots: Any, letters: Any, starts: Any, count: Any,  # see `Names`; there is room for all names of the body
+    first_ms: int, last_ms: int,  # from when to when a time may be
+) -> Any:  # fmt: skip
+    """Read an array of objects, or one: how many there are, whether their times ascend, whether any is a sighting.
+
+    0 when anything in it is not plain, and when there are more than rows.
+    """
+    names = (slots, letters, starts, count)
+    end = data.size
+    at = after_blanks(data, 0, end)
+    many = at < end and letter_at(data, at) == LIST
+    at = after_blanks(data, at + 1, end) if many else at
+    n, ascending, heard, before_ms = 0, True, False, NO_TIME
+    while True:
+        if n == rows.size:
+            return 0, False, False
+        row = rows[np.uint64(n)]
+        at = _object(data, at, end, row, names, False)
+        if at < 0 or row.time < first_ms or row.time > last_ms:
+            return 0, False, False
+        n += 1
+        ascending &= before_ms <= row.time
+        heard |= row.beacon >= 0
+        before_ms = row.time
+        at = after_blanks(data, at, end)
+        if not many or at >= end or letter_at(data, at) != COMMA:
+            break
+        at = after_blanks(data, at + 1, end)
+    if many and (at >= end or letter_at(data, at) != LIST_END or after_blanks(data, at + 1, end) != end):
+        return 0, False, False
+    return (n, ascending, heard) if many or at == end else (0, False, False)

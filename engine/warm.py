@@ -10,8 +10,11 @@ from math import nan
 
 from engine import batch
 from engine.lines import LineReader
+from engine.ping_reader import PingReader
+from engine.pings import located
 from engine.rows import Rows, columns
-from engine.scan import scan
+from engine.scan import scan_body
+from engine.settings import PingLimits
 from engine.site import read_site
 from engine.snapshot import restore, snapshot
 from engine.step import Engine
@@ -45,9 +48,17 @@ def _presence() -> None:
     engine.step([Edited(site.version, _SITE), Erased("d")], 3_600_000)
 
 
+def _bodies() -> None:
+    """Read a body in each form, and make the pings one input."""
+    reader = PingReader()
+    for ndjson in (False, True):
+        located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings])
+
+
 _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("the machine of presence", _presence),
     ("lines of recordings", lambda: LineReader().read(_LINE)),
+    ("bodies of pings", _bodies),
 )
 
 
@@ -71,4 +82,4 @@ def warm(progress: Callable[[str, int, int], None]) -> None:
 
 def is_warm() -> bool:
     """True if this process has compiled or loaded all kernels: then nothing will make a ping wait."""
-    return bool(getattr(batch.work, "signatures", ()) and scan.signatures) and geo_warm.is_warm()
+    return bool(getattr(batch.work, "signatures", ()) and scan_body.signatures) and geo_warm.is_warm()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from connectors.intake import LocatedAnswer
     from connectors.store_sqlite import SqliteStore
-    from engine.ping import Decoded
+    from engine.pings import Pings
     from engine.wire import Happened, UserChanged
     from nearcast.live import Live
     from rules.facts import User
@@ -45,9 +45,9 @@ class Door:
         """True while pings are taken."""
         return self._live.ready
 
-    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
+    async def located(self, pings: Pings, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the accepted pings and sightings of one request."""
-        return await self._live.located(decoded, received_ms=received_ms, wait=wait)
+        return await self._live.located(pings, received_ms=received_ms, wait=wait)
 
     async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
         """Take events, and changes to what is known of users, in order; returns (accepted, duplicate)."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.kafka_frames import FrameWriter
     from connectors.kafka_writer import KafkaWriter
     from connectors.redis_deliveries import RedisDeliveries
-    from engine.ping import Decoded
+    from engine.pings import Pings
     from engine.ports import DecisionQuery
     from engine.wire import UserChanged
     from nearcast.cluster import Cluster
@@ -64,11 +64,11 @@ class GatewayDoor:
 
     # -- what is kept ----------------------------------------------------------------------------------------------
 
-    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
+    async def located(self, pings: Pings, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take the accepted pings and sightings of one request. Repeated ones are found by the worker."""
         assert not wait, "a gateway does not know what is decided"
-        await self._frames.located(decoded.rows, received_ms)
-        return LocatedAnswer(len(decoded.rows), 0)
+        await self._frames.located(pings, received_ms)
+        return LocatedAnswer(len(pings), 0)
 
     async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
         """Take events, and changes to what is known of users, in order; returns (accepted, duplicate)."""

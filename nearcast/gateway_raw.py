@@ -14,14 +14,15 @@ import structlog
 
 from connectors.intake import Unavailable
 from connectors.kafka_group import GroupReader
-from engine.ping import BodyError, decode_pings
+from engine.ping_reader import PingReader
 from engine.ports import StoreError
+from engine.rejection import BodyError
 
 if TYPE_CHECKING:
     from connectors.kafka_frames import FrameWriter
     from connectors.kafka_reader import Record
     from connectors.kafka_writer import KafkaWriter
-    from engine.rows import Rows
+    from engine.pings import Pings
     from nearcast.cluster import Cluster
 
 log = structlog.get_logger("nearcast.gateway")
@@ -36,6 +37,7 @@ class RawPings:
         self._cluster = cluster
         self._frames = frames
         self._writer = writer
+        self._pings = PingReader()
         names, block = cluster.names, cluster.cluster
         self._held: set[int] = set()
         self._reader = GroupReader(
@@ -64,34 +66,34 @@ class RawPings:
 
     async def _work(self, partition: int, records: list[Record]) -> None:
         """Write the good ones of one partition, put the others aside, then say that they are read."""
-        taken: list[tuple[Rows, int]] = []
+        taken: list[tuple[Pings, int]] = []
         rejected: Counter[str] = Counter()
         for record in records:
             try:
-                decoded = decode_pings(
+                read = self._pings.read(
                     record.value, ndjson=False, now_ms=record.time_ms, limits=self._cluster.settings.ping
                 )
             except BodyError as error:
                 rejected["bad_json"] += 1
                 await self._aside(partition, record, error.text)
                 continue
-            for refused in decoded.rejected:
+            for refused in read.rejected:
                 rejected[refused.reason.value] += 1
                 await self._aside(partition, record, f"{refused.reason.value}: {refused.detail}")
-            if len(decoded.rows):
-                taken.append((decoded.rows, record.time_ms))
-        accepted = sum(len(rows) for rows, _ in taken)
+            if read.pings:
+                taken.append((read.pings, record.time_ms))
+        accepted = sum(len(pings) for pings, _ in taken)
         await self._written(partition, taken)
         self._cluster.metrics.taken(
             "pings", received=accepted + rejected.total(), accepted=accepted, duplicate=0, rejected=rejected
         )
         await self._reader.commit({partition: records[-1].offset + 1})
 
-    async def _written(self, partition: int, taken: list[tuple[Rows, int]]) -> None:
+    async def _written(self, partition: int, taken: list[tuple[Pings, int]]) -> None:
         """Write them, again while the broker is away: what was written twice counts once."""
         while taken and partition in self._held:
             try:
-                await asyncio.gather(*(self._frames.located(rows, time_ms) for rows, time_ms in taken))
+                await asyncio.gather(*(self._frames.located(pings, time_ms) for pings, time_ms in taken))
                 return
             except Unavailable:
                 await asyncio.sleep(_PAUSE_S)

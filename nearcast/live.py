@@ -15,7 +15,7 @@ import structlog
 
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from engine.outward import decision_line, message_line
-from engine.ping import columns
+from engine.pings import located
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import Copied, copied, packed
 from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from connectors.dispatch import Dispatcher
     from connectors.metrics import Metrics
     from connectors.store_sqlite import SqliteStore
-    from engine.ping import Decoded, Rows
+    from engine.pings import Pings
     from engine.ports import Delivery
     from engine.site import Site
     from engine.step import Effects, Engine
@@ -51,10 +51,10 @@ ROOM_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class Waiting:
-    """One request on its way: either the rows of located pings, or other inputs."""
+    """One request on its way: either located pings, or other inputs."""
 
     done: asyncio.Future[Any]
-    rows: Rows | None = None
+    pings: Pings | None = None
     inputs: Sequence[Input] = ()
     wait: bool = False
     received_ms: float = 0.0
@@ -86,13 +86,12 @@ class Live:
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
-    async def located(self, decoded: Decoded, *, received_ms: float, wait: bool) -> LocatedAnswer:
+    async def located(self, pings: Pings, *, received_ms: float, wait: bool) -> LocatedAnswer:
         """Take accepted pings and sightings of one request; answers once they are durable."""
-        rows = decoded.rows
-        if not len(rows):
+        if not pings:
             return LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
         answer: LocatedAnswer = await self._enqueue(
-            Waiting(self._future(), rows=rows, wait=wait, received_ms=received_ms)
+            Waiting(self._future(), pings=pings, wait=wait, received_ms=received_ms)
         )
         return answer
 
@@ -107,7 +106,7 @@ class Live:
     async def _enqueue(self, waiting: Waiting) -> Any:
         if not self.ready or self._stop:
             raise Unavailable(1)
-        size = len(waiting.rows) if waiting.rows is not None else len(waiting.inputs)
+        size = _size(waiting)
         if self._rows + size > WAITING_ROWS_MAX:
             raise Busy(1)
         self._rows += size
@@ -200,8 +199,8 @@ class Live:
             await self._failed(taken, error)
             return
         self.seq += 1
-        self._tail_rows += sum(len(w.rows) if w.rows is not None else len(w.inputs) for w in taken)
-        self._send(effects, [w.received_ms for w in taken if w.rows is not None])
+        self._tail_rows += sum(map(_size, taken))
+        self._send(effects, [w.received_ms for w in taken if w.pings is not None])
         await self._answer(taken, effects)
         self._measure(effects)
 
@@ -224,26 +223,27 @@ class Live:
         duplicate = [n for c in effects.counted for n in c.duplicate.tolist()]
         request, event = 0, 0
         for waiting in taken:
-            if waiting.rows is None:
+            if waiting.pings is None:
                 events = sum(isinstance(item, Happened) for item in waiting.inputs)
                 _resolve(waiting, effects.fresh[event : event + events])
                 event += events
                 continue
             answer = LocatedAnswer(accepted[request], duplicate[request], None, None)
             if waiting.wait:
-                answer = await self._with_decisions(answer, waiting.rows, effects, request)
+                answer = await self._with_decisions(answer, waiting.pings, effects, request)
             _resolve(waiting, answer)
             request += 1
 
-    async def _with_decisions(self, answer: LocatedAnswer, rows: Rows, effects: Effects, request: int) -> LocatedAnswer:
+    async def _with_decisions(
+        self, answer: LocatedAnswer, pings: Pings, effects: Effects, request: int
+    ) -> LocatedAnswer:
         """Add what was decided for these pings now, and for repeated ones what was decided for their time."""
         made = [d for d, r in zip(effects.decisions, effects.requests, strict=True) if r == request]
         decisions = [decision_line(d) for d in made]
         messages = [message_line(action_key(d.key, m.index), m) for d in made for m in d.messages]
         if answer.duplicate:
             known = {d.key for d in made}
-            asked = {(device, time_ms) for device, time_ms in zip(rows.devices, rows.times, strict=True)}
-            for device, time_ms in sorted(asked):
+            for device, time_ms in sorted({*zip(pings.devices, pings.times, strict=True)}):
                 lines, sent = await asyncio.to_thread(self._decided_for, device, time_ms)
                 decisions += [line for line in lines if line["key"] not in known]
                 messages += [m for key, m in sent if key not in known]
@@ -358,20 +358,24 @@ class Live:
         return True
 
 
+def _size(waiting: Waiting) -> int:
+    return len(waiting.inputs) if waiting.pings is None else len(waiting.pings)
+
+
 def _inputs(taken: Sequence[Waiting]) -> list[Input]:
     """The inputs of what was taken, in order; located requests that follow each other share their columns."""
     inputs: list[Input] = []
-    run: list[Rows] = []
+    run: list[Pings] = []
     for waiting in taken:
-        if waiting.rows is not None:
-            run.append(waiting.rows)
+        if waiting.pings is not None:
+            run.append(waiting.pings)
             continue
         if run:
-            inputs.append(columns(run))
+            inputs.append(located(run))
             run = []
         inputs.extend(waiting.inputs)
     if run:
-        inputs.append(columns(run))
+        inputs.append(located(run))
     return inputs
 
 

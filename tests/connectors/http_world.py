@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from connectors.intake import NotNowError
-    from engine.ping import Decoded
+    from engine.pings import Pings
     from engine.ports import DecisionQuery
     from engine.wire import Happened
     from rules.facts import User
@@ -61,17 +61,18 @@ class MemoryIntake:
         if self.gate is not None:
             await self.gate.wait()
 
-    async def located(self, decoded: Decoded, *, received_ms: int, wait: bool) -> LocatedAnswer:
+    async def located(self, pings: Pings, *, received_ms: int, wait: bool) -> LocatedAnswer:
         await self._pass()
-        rows, duplicate = decoded.rows, 0
-        for device, beacon, time_ms in zip(rows.devices, rows.beacons, rows.times, strict=True):
+        duplicate = 0
+        beacons = [None if n < 0 else pings.strings[n] for n in pings.rows["beacon"].tolist()]
+        for device, beacon, time_ms in zip(pings.devices, beacons, pings.times, strict=True):
             newest = self.newest.get((device, beacon))
             duplicate += newest == time_ms
             self.newest[device, beacon] = max(time_ms, newest or 0)
             self.pings.append((device, time_ms))
-        decisions = [d for d in self.decided if d["device"] in rows.devices]
+        decisions = [d for d in self.decided if d["device"] in pings.devices]
         messages = [{"key": d["key"], "channel": "push", "title": "t"} for d in decisions]
-        accepted = len(rows) - duplicate
+        accepted = len(pings) - duplicate
         return LocatedAnswer(accepted, duplicate, decisions if wait else None, messages if wait else None)
 
     async def noted(self, inputs: Sequence[Happened | UserChanged]) -> tuple[int, int]:
