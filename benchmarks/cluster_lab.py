@@ -26,8 +26,8 @@ from benchmarks.server import write_site
 from benchmarks.site import EACH_TIME
 from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names
-from engine.ping import decode_pings
-from engine.rows import columns
+from engine.ping_reader import PingReader
+from engine.pings import located
 from engine.settings import PingLimits
 from engine.wire import encode_frame
 from tests.cluster.servers import Kafka, Redis, free_port
@@ -198,9 +198,9 @@ class Steady:
 def frame_of(body: bytes) -> bytes:
     """The frame that a gateway makes of a body."""
     now_ms = int(time.time() * 1000)
-    decoded = decode_pings(body, ndjson=False, now_ms=now_ms, limits=PingLimits())
-    assert not decoded.rejected
-    return encode_frame(now_ms, [columns([decoded.rows])])
+    read = PingReader().read(body, ndjson=False, now_ms=now_ms, limits=PingLimits())
+    assert not read.rejected
+    return encode_frame(now_ms, [located([read.pings])])
 
 
 def write_records(brokers: str, topic: str, records: Sequence[tuple[int, bytes]]) -> None:

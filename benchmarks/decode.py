@@ -10,7 +10,8 @@ import orjson
 from benchmarks.bench import Bench, Size, side
 from benchmarks.city import stars
 from benchmarks.crowd import T0
-from engine.ping import columns, decode_pings
+from engine.ping_reader import PingReader
+from engine.pings import located
 from engine.settings import PingLimits
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ def bench(size: Size, keep: ExitStack) -> Bench:
     ]
     bodies = [json.dumps(sorted(pings[n : n + BATCH], key=_time)).encode() for n in range(0, len(pings), BATCH)]
 
+    reader = PingReader()
+
     def ours() -> Any:
         limits = PingLimits()
         return [
-            columns([decode_pings(body, ndjson=False, now_ms=T0 + 1_000, limits=limits).rows]) for body in bodies
+            located([reader.read(body, ndjson=False, now_ms=T0 + 1_000, limits=limits).pings]) for body in bodies
         ]  # fmt: skip
 
     return Bench(

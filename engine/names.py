@@ -42,7 +42,7 @@ class Names:
         if count + more + 1 > self._starts.size:
             self._starts = np.resize(self._starts, 2 * (count + more + 1))
         if 2 * (count + more) > self._slots.size:
-            self._slots = np.full(1 << (4 * (count + more)).bit_length(), -1, np.int32)
+            self._slots = np.full(1 << (2 * (count + more)).bit_length(), -1, np.int32)
             enter(self._slots, self._letters, self._starts, self._count)
         return self._slots, self._letters, self._starts, self._count
 

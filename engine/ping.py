@@ -3,8 +3,9 @@
 Owns what a good ping is. Must not know how bodies come in, nor devices. Degrees, metres, metres a second, dBm; instants
 are epoch milliseconds, UTC.
 
-A body whose pings are all good is read in one go by a typed decoder. Only when that fails, or a ping lies outside of
-the limits, is the body taken apart and judged ping by ping: the same outcome, some ten times slower.
+What is plain does not come here: `engine/scan.py` reads it. Of the rest, a body whose pings are all good is read in one
+go by a typed decoder. Only when that fails, or a ping lies outside of the limits, is the body taken apart and judged
+ping by ping: the same outcome, some ten times slower.
 """
 
 from __future__ import annotations

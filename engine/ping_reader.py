@@ -14,7 +14,7 @@ import numpy as np
 from engine.names import NO_BEACON, Names
 from engine.ping import decode_pings
 from engine.pings import Pings, pings_of
-from engine.scan import ODD, PING, PLAIN, SHORTEST, scan_body, scan_lines
+from engine.scan import ID_MAX, ODD, PING, PLAIN, SHORTEST, scan_body, scan_lines
 
 if TYPE_CHECKING:
     from engine.rejection import Rejected
@@ -69,22 +69,25 @@ class PingReader:
         if not body or not _is_utf8(body):
             return None
         first_ms, last_ms = max(now_ms - limits.max_age_ms, -_FAR_MS), min(now_ms + limits.max_ahead_ms, _FAR_MS)
-        pings = self._scan(body, ndjson, first_ms, last_ms)
+        most = body.count(b"\n") + 1 if ndjson else min(len(body) // SHORTEST + 1, limits.max_batch)
+        if most > limits.max_batch + 1:
+            return None
+        pings = self._scan(body, ndjson, most, (first_ms, last_ms))
         return pings if pings is None or len(pings) <= limits.max_batch else None
 
-    def _scan(self, body: bytes, ndjson: bool, first_ms: int, last_ms: int) -> Pings | None:
+    def _scan(self, body: bytes, ndjson: bool, most: int, between_ms: tuple[int, int]) -> Pings | None:
+        """The pings of a body of so many at most."""
         if len(self._names.strings) > NAMES_MAX or self._names.letters > LETTERS_MAX:
             self._names = Names()  # whatever waits yet keeps the old one
-        most = len(body) // SHORTEST + 1
-        table = self._names.room(_NAMES_EACH * most, len(body))
+        table = self._names.room(_NAMES_EACH * most, min(len(body), _NAMES_EACH * ID_MAX * most))
         data = np.frombuffer(body, np.uint8)
         if ndjson:
-            rows = _of_lines(body, data, table, (first_ms, last_ms))
+            rows = _of_lines(data, most, table, between_ms)
             heard = ascending = False
         else:
             if most > self._rows.size:
                 self._rows = np.empty(2 * most, PING)
-            count, ascending, heard = scan_body(data, self._rows, *table, first_ms, last_ms)
+            count, ascending, heard = scan_body(data, self._rows[:most], *table, *between_ms)
             rows = self._rows[:count]
         self._names.grown()
         if not rows.size or ((heard or ndjson) and not self._has_beacons(rows)):
@@ -99,9 +102,8 @@ class PingReader:
         return bool((rows["beacon"] != NO_BEACON).all())
 
 
-def _of_lines(body: bytes, data: Array, table: tuple[Array, ...], between_ms: tuple[int, int]) -> Array:
+def _of_lines(data: Array, most: int, table: tuple[Array, ...], between_ms: tuple[int, int]) -> Array:
     """The rows of lines, none when one of them is not plain."""
-    most = body.count(b"\n") + 1
     kind, begins, rows = np.full(most, PLAIN, np.uint8), np.empty(most + 1, np.int64), np.empty(most, PING)
     count = scan_lines(data, kind, begins, rows, *table, *between_ms, False)
     kind, rows = kind[:count], rows[:count]

@@ -331,14 +331,14 @@ def _object(data: Any, at: int, end: int, row: Any, names: Any, recorded: bool) 
         at = _after_colon(data, at + 1, end)
         if at < 0:
             return -1
+        if field != _UNKNOWN:
+            if seen >> field & 1:
+                return -1  # given twice; also, no object may name more than there is room for
+            seen |= 1 << field
         at = _take(field, data, at, end, row, names)
         if at == -1:
             return -1
-        if field != _UNKNOWN:
-            if seen >> field & 1:
-                return -1  # given twice
-            seen |= 1 << field
-            given |= (at >= 0) << field
+        given |= (at >= 0) << field
         at = after_blanks(data, at if at >= 0 else -2 - at, end)
         if at >= end or letter_at(data, at) != COMMA:
             break

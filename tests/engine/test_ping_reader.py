@@ -330,6 +330,16 @@ def test_names_that_meet_in_the_table_are_not_looked_for_for_long() -> None:
     assert [code_of(data, *whole) for data in met] == [*range(LOOKS), NONE]
 
 
+@pytest.mark.parametrize("ndjson", [False, True])
+def test_no_object_brings_more_names_than_there_is_room_for(ndjson: bool) -> None:
+    again = ", ".join(f'"device": "d-%d-{n}"' for n in range(9))
+    pings = [f'{{"user": "u-%d", "beacon": "b-%d", {again}, "time": 1}}' % ((n,) * 11) for n in range(500)]
+    reader = PingReader()
+    body = ("\n".join(pings) if ndjson else f"[{','.join(pings)}]").encode()
+    assert reader.plain(body, ndjson=ndjson, now_ms=NOW_MS, limits=LIMITS) is None
+    assert len(pings_named(reader, ["d"]).strings) <= 3 * len(pings) + 1
+
+
 def test_names_keep_their_numbers_while_the_table_grows() -> None:
     names, found = Names(), {}
     for n in range(3_000):
