@@ -84,7 +84,7 @@ def shown(value: object) -> str:
         return "an object"
     try:
         text = json.dumps(value[:200] if isinstance(value, str | list) else value)
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError, TypeError):  # the last of these when a part of it is `Broken`
         return "a value of many parts"
     return text if len(text) <= 40 else text[:37] + "..."
 

@@ -305,6 +305,12 @@ def test_a_line_that_is_no_json_is_refused_alone() -> None:
     assert (len(got.rows), got.count) == (3, 10)
 
 
+def test_a_line_of_lists_that_hold_no_number_is_refused_alone() -> None:
+    """It could not be shown, and the whole body was answered 500."""
+    got = decoded(json.dumps(GOOD).encode() + b"\n[[Infinity]]", ndjson=True)
+    assert [(r.index, r.reason) for r in got.rejected] == [(1, "wrong_type")] and len(got.rows) == 1
+
+
 def test_a_body_of_empty_lines_is_400() -> None:
     with pytest.raises(BodyError):
         decoded(b"\n \n", ndjson=True)
