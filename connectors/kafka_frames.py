@@ -73,7 +73,7 @@ class FrameWriter:
 
     async def located(self, pings: Pings, received_ms: float) -> None:
         """Write the pings of one request; returns when all are acknowledged. Raises `Unavailable`."""
-        size = _size(pings)
+        size = _size(pings.devices)
         if self._writer.is_stalled or not self._writer.has_room(size + sum(o.size for o in self._open.values())):
             raise Unavailable(1)
         waiting = [self._add(shard, part, received_ms) for shard, part in self._split(pings)]
@@ -135,7 +135,7 @@ class FrameWriter:
         held.pings.append(pings)
         held.waiting.append(done)
         held.devices.update(devices)
-        held.size += _size(pings)
+        held.size += _size(devices)
         if held.size >= self._frame_bytes:
             self._send(shard)
         return done
@@ -183,8 +183,9 @@ class FrameWriter:
             raise Unavailable(1) from error
 
 
-def _size(pings: Pings) -> int:
-    return _ROW_BYTES * len(pings) + sum(map(len, pings.devices))
+def _size(devices: Sequence[str]) -> int:
+    """What rows of these devices take in a frame, about."""
+    return _ROW_BYTES * len(devices) + sum(map(len, devices))
 
 
 def _look_at(done: asyncio.Future[None]) -> None:

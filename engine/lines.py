@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.names import NO_BEACON, Names
+from engine.names import NO_BEACON, Names, is_utf8
 from engine.rfc3339 import FIRST_MS, LAST_MS
 from engine.scan import BLANK, ODD, PING, PLAIN, scan_lines
 from engine.scan_values import NO_TIME
@@ -58,7 +58,7 @@ class LineReader:
         count = scan_lines(data, kind, begins, rows, *table, FIRST_MS, LAST_MS, True)
         self._names.grown()
         kind, begins = kind[:count], begins[: count + 1]
-        if not _is_utf8(text):
+        if not is_utf8(text):
             kind[np.searchsorted(begins, np.nonzero(data > 127)[0], side="right") - 1] = ODD
         rows = rows[:count][kind == PLAIN]
         beacons = rows["beacon"] = self._names.normal_beacons(rows["beacon"])
@@ -69,10 +69,3 @@ class LineReader:
         strings = list(self._names.strings)  # its own: whoever works these must not see the table grow
         columns: dict[str, Any] = {name: rows[name].tobytes() for name in COLUMNS}
         return Lines(kind, begins, Located(strings=strings, borders=[rows.size], **columns))
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        return text.isascii() or bool(text.decode())
-    except UnicodeDecodeError:
-        return False

@@ -75,3 +75,15 @@ class Names:
         number = int(code_of(data, *self.room(1, data.size)))
         self.grown()
         return number if number >= 0 else NO_BEACON
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether all of a text can be names: kernels do not look.
+
+    >>> is_utf8("é".encode()), is_utf8("é".encode("latin-1"))
+    (True, False)
+    """
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from engine.names import NO_BEACON, Names
+from engine.names import NO_BEACON, Names, is_utf8
 from engine.ping import decode_pings
 from engine.pings import Pings, pings_of
 from engine.scan import ID_MAX, ODD, PING, PLAIN, SHORTEST, scan_body, scan_lines
@@ -66,7 +66,7 @@ class PingReader:
 
     def plain(self, body: bytes, *, ndjson: bool, now_ms: int, limits: PingLimits) -> Pings | None:
         """The same for a body of nothing but plain good pings; None for any other, which may be good all the same."""
-        if not body or not _is_utf8(body):
+        if not body or not is_utf8(body):
             return None
         first_ms, last_ms = max(now_ms - limits.max_age_ms, -_FAR_MS), min(now_ms + limits.max_ahead_ms, _FAR_MS)
         most = body.count(b"\n") + 1 if ndjson else min(len(body) // SHORTEST + 1, limits.max_batch)
@@ -108,10 +108,3 @@ def _of_lines(data: Array, most: int, table: tuple[Array, ...], between_ms: tupl
     count = scan_lines(data, kind, begins, rows, *table, *between_ms, False)
     kind, rows = kind[:count], rows[:count]
     return rows[:0] if (kind == ODD).any() else rows[kind == PLAIN]
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        return body.isascii() or bool(body.decode())
-    except UnicodeDecodeError:
-        return False

@@ -32,7 +32,7 @@ def h(*parts: str) -> str:
     32
     """
     joined = b""
-    for text in parts:
+    for text in parts:  # as `part` does; a call for each would take a third longer
         encoded = text.encode()
         joined += _LENGTH(len(encoded)) + encoded
     return sha256(joined).hexdigest()[:32]
