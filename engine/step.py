@@ -16,7 +16,7 @@ from engine.people import People
 from engine.sense import Counted, Sense
 from engine.site import read_site
 from engine.timers import Rang, Timers
-from engine.told import Telling, Transition, Transitions
+from engine.told import Telling, Transitions
 from engine.view import view_of
 from engine.whereabouts import Whereabouts
 from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged
@@ -51,7 +51,7 @@ class Effects:
     that caused `decisions[i]`; -1: none.
     """
 
-    transitions: Sequence[Transition] = ()
+    transitions: Transitions = field(default_factory=Transitions)
     decisions: list[Decision] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from engine.devices import Devices
     from rules.place import Place
 
-#: Kinds and causes by their numbers in `engine/layout.py`.
+#: Kinds by their numbers in `engine/layout.py`.
 KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROSSED: Kind.CROSSED}
 #: The rank of a place by id takes fewer bits.
 _RANK_BITS = 32
-_CAUSES = ("fix", "timer", "silent", "edited", "sighting")
+#: Causes by their numbers in `engine/layout.py`.
+CAUSES = ("fix", "timer", "silent", "edited", "sighting")
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):
@@ -103,7 +104,7 @@ class Telling:
             episode = episode_id(device, place.id, entered_ms)
             made = h(episode, word)
         return Transition(
-            made, episode, device, self.users[at], place, word, time_ms, _CAUSES[cause], entered_ms, waited_ms,
+            made, episode, device, self.users[at], place, word, time_ms, CAUSES[cause], entered_ms, waited_ms,
             None if accuracy != accuracy else accuracy, bool(mocked), request, now_ms,
         )  # fmt: skip
 
@@ -170,11 +171,10 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
     devices.state.book[TOLDS] = 0
     records = devices.state.told[:count]
     has_moved = bool((records["kind"] == MOVED).any())
-    names = [devices.names[slot] for slot in records["slot"].tolist()]
-    order = _order(records, names, has_moved, rank)
+    order = _order(records, devices.names, has_moved, rank)
     # as rows of words: field by field it takes ten times as long
     records = records.view(np.int64).reshape(count, -1)[order].view(TOLD).ravel()
-    names = [names[at] for at in order.tolist()]
+    names = [devices.names[slot] for slot in records["slot"].tolist()]
     known, users = devices.user_names, names
     if records["user"].max() >= 0:
         users = [known[user] if user >= 0 else name for user, name in zip(records["user"].tolist(), names, strict=True)]
@@ -183,15 +183,25 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
     return [Telling(records, names, users, places, takers)]
 
 
-def _order(records: Array, names: list[str], has_moved: bool, rank: Array) -> Array:
-    """The order in which records are told; `names` are those of their devices."""
-    if len(names) == 1:
+def _order(records: Array, names: Sequence[str], has_moved: bool, rank: Array) -> Array:
+    """The order in which records are told; `names` are those of the slots."""
+    if records.size == 1:
         return np.zeros(1, np.int64)
     place = np.where(records["kind"] == MOVED, 0, records["place"]) if has_moved else records["place"]
-    what = records["kind"].astype(np.int64) << _RANK_BITS | rank[place]
-    order = np.lexsort([what, _hands(records)]) if has_moved else np.argsort(what, kind="stable")
-    order = np.array(sorted(order.tolist(), key=names.__getitem__))
-    return order[np.lexsort([records["time_ms"][order], records["request"][order]])]
+    within = [records["kind"].astype(np.int64) << _RANK_BITS | rank[place], *([_hands(records)] if has_moved else ())]
+    request, time_ms, slot = records["request"], records["time_ms"], records["slot"]
+    order = np.lexsort([*within, slot, time_ms, request])
+    if not _are_shared(request[order], time_ms[order], slot[order]):
+        return order  # no two devices at one instant of a request: names need not be compared
+    slots = slot.tolist()
+    by_name = {number: rank for rank, number in enumerate(sorted(set(slots), key=names.__getitem__))}
+    return np.lexsort([*within, [by_name[number] for number in slots], time_ms, request])
+
+
+def _are_shared(request: Array, time_ms: Array, slot: Array) -> bool:
+    """Whether two devices have the same instant of a request, which are in order."""
+    same = (request[1:] == request[:-1]) & (time_ms[1:] == time_ms[:-1])
+    return bool((same & (slot[1:] != slot[:-1])).any())
 
 
 def _hands(records: Array) -> Array:
@@ -213,6 +223,11 @@ class Transitions(Sequence[Transition]):
     def __init__(self, tellings: Iterable[Telling] = ()) -> None:
         self._tellings = list(tellings)
         self._made: list[Transition] | None = None
+
+    @property
+    def tellings(self) -> Sequence[Telling]:
+        """What they were told by."""
+        return self._tellings
 
     def add(self, telling: Telling) -> None:
         """Add what was told next."""

@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import nan
 
-from engine import batch
+import numpy as np
+
+from engine.batch import ring, work
+from engine.layout import TOLD
 from engine.lines import LineReader
 from engine.ping_reader import PingReader
 from engine.pings import located
 from engine.rows import Rows, columns
-from engine.scan import scan_body
+from engine.scan import scan_body, scan_lines
 from engine.settings import PingLimits
 from engine.site import read_site
 from engine.snapshot import restore, snapshot
 from engine.step import Engine
+from engine.told import Telling
+from engine.told_lines import TransitionLines, write_lines
 from engine.wire import Edited, Erased
 from geo import warm as geo_warm
+from geo.kernel import is_cached
 from geo.mistake import MistakesError
 
 _SITE = {
@@ -55,10 +61,15 @@ def _bodies() -> None:
         located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings])
 
 
+def _lines_of_transitions() -> None:
+    TransitionLines().of(Telling(np.zeros(0, TOLD), [], [], (), {}))
+
+
 _STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("the machine of presence", _presence),
     ("lines of recordings", lambda: LineReader().read(_LINE)),
     ("bodies of pings", _bodies),
+    ("lines of transitions", _lines_of_transitions),
 )
 
 
@@ -81,5 +92,13 @@ def warm(progress: Callable[[str, int, int], None]) -> None:
 
 
 def is_warm() -> bool:
-    """True if this process has compiled or loaded all kernels: then nothing will make a ping wait."""
-    return bool(getattr(batch.work, "signatures", ()) and scan_body.signatures) and geo_warm.is_warm()
+    """True if the largest kernels are on disk, compiled from these very sources: then none makes anybody wait."""
+    return geo_warm.is_warm() and all(is_cached(k) for k in (work, ring, scan_lines, scan_body, write_lines))
+
+
+def load_for_pings() -> None:
+    """Load what every ping meets, so that the first one need not wait for it."""
+    site, _ = read_site({})
+    assert site is not None
+    engine = Engine(site, 0)
+    engine.step([located([PingReader().read(_LINE, ndjson=False, now_ms=0, limits=PingLimits()).pings])], 0)

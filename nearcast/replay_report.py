@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from engine.ids import instant
-from engine.outward import decision_line, to_json, transition_line
-from engine.told import count_kinds
+from engine.outward import decision_line, to_json
+from engine.told_lines import TransitionLines
 from rules.facts import Kind, Outcome, Reason
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Tally:
     hours: Counter[tuple[int, str]] = field(default_factory=Counter)
     skipped: int = 0
     shown: list[Skipped] = field(default_factory=list)
+    _lines: TransitionLines = field(default_factory=TransitionLines)
 
     def effects(self, effects: Effects) -> None:
         """Count one step, and write its lines."""
@@ -55,10 +56,10 @@ class Tally:
             self.pings += int(counted.accepted.sum() + counted.duplicate.sum())
             self.duplicate += int(counted.duplicate.sum())
             self.late += int(counted.late.sum())
-        self.kinds.update({kind.value: count for kind, count in count_kinds(effects.transitions).items() if count})
+        self.kinds.update({kind.value: count for kind, count in effects.transitions.counts().items() if count})
         if self.transitions is not None:
-            for told in effects.transitions:
-                self.transitions.write(to_json(transition_line(told)) + b"\n")
+            for telling in effects.transitions.tellings:
+                self.transitions.write(self._lines.of(telling))
         for decision in effects.decisions:
             self.decided[decision.rule, decision.outcome.value, decision.reason.value] += 1
             self.hours[decision.time_ms // _HOUR_MS, decision.outcome.value] += 1
