@@ -60,12 +60,11 @@ class LineReader:
         kind, begins = kind[:count], begins[: count + 1]
         if not is_utf8(text):
             kind[np.searchsorted(begins, np.nonzero(data > 127)[0], side="right") - 1] = ODD
-        rows = rows[:count][kind == PLAIN]
+        rows = rows[:count] if (kind == PLAIN).all() else rows[:count][kind == PLAIN]
         beacons = rows["beacon"] = self._names.normal_beacons(rows["beacon"])
         if (beacons == NO_BEACON).any():
             kind[np.nonzero(kind == PLAIN)[0][beacons == NO_BEACON]] = ODD
             rows = rows[beacons != NO_BEACON]
         rows["received"] = np.where(rows["received"] == NO_TIME, rows["time"], rows["received"])
-        strings = list(self._names.strings)  # its own: whoever works these must not see the table grow
         columns: dict[str, Any] = {name: rows[name].tobytes() for name in COLUMNS}
-        return Lines(kind, begins, Located(strings=strings, borders=[rows.size], **columns))
+        return Lines(kind, begins, Located(strings=self._names.strings, borders=[rows.size], **columns))

@@ -60,9 +60,9 @@ class Names:
 
     def normal_beacons(self, codes: Array) -> Array:
         """The numbers of beacons in their normal form, for those as they were written."""
-        heard = np.unique(codes).tolist()
-        if heard == [NONE]:
+        if codes.max(initial=NONE) == NONE:  # most hear none
             return codes
+        heard = np.unique(codes).tolist()
         for code in heard:
             if code not in self._normal:
                 normal = heard_beacon(self.strings[code])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.batch import ASKED, DONE, DUPLICATE, LATE, NO_REQUEST, NOTHING_HELD, Rows, ring, work
-from engine.devices import Devices
+from engine.devices import Devices, enough, longer
 from engine.hearing import Hearing
 from engine.layout import NEVER, NONE, QUEUED, Array
 from engine.queue import schedule_all
@@ -41,6 +41,41 @@ class Counted:
     late: Array
 
 
+_NO_NUMBERS = np.zeros(0, np.int32)
+
+
+class _Numbers:
+    """From numbers of a batch's table of names to the engine's own; `NONE` stays.
+
+    Batches of a recording share one table, which only grows: what was asked of it once is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._strings: list[str] = []
+        self._table = _NO_NUMBERS
+
+    def of(self, column: Array, strings: list[str], numbers: Callable[[list[str]], Array]) -> Array:
+        """The engine's numbers of a column of names; `numbers` has those of names."""
+        if column.max(initial=NONE) == NONE:  # most pings name no user
+            return column.copy()
+        count = len(strings)  # whoever reads ahead may make it longer at any time
+        is_known = strings is self._strings
+        if not is_known:
+            self._strings, self._table = strings, _NO_NUMBERS
+        if count >= self._table.size:  # the last entry stays that of `NONE`
+            self._table = longer(self._table, enough(self._table.size, count + 1), NONE)
+        if is_known:
+            found = self._table[column]
+            new = column[(found == NONE) & (column != NONE)]
+            if new.size == 0:
+                return found
+        used = np.zeros(self._table.size, np.bool_)
+        used[new if is_known else column] = True
+        at = np.nonzero(used[:-1])[0]
+        self._table[at] = numbers(strings[:count] if at.size == count else [strings[n] for n in at.tolist()])
+        return self._table[column]
+
+
 @dataclass(slots=True)
 class Sense:
     """The devices, and what they are at. Changed by its methods only."""
@@ -49,6 +84,8 @@ class Sense:
     devices: Devices = field(default_factory=Devices)
     signals: dict[int, dict[int, Signal]] = field(default_factory=dict)
     beacons: dict[int, dict[str, int]] = field(default_factory=dict)
+    _slots: _Numbers = field(default_factory=_Numbers)
+    _users: _Numbers = field(default_factory=_Numbers)
 
     def __post_init__(self) -> None:
         self.look(self.view)
@@ -71,12 +108,12 @@ class Sense:
             self.devices.make_room_for_timers(count - at)
         if rows.sighting.any() or (rows.code == ASKED).any():
             self._aside(batch, rows, first_request)
-        return self.tellings(), _count(rows.code, batch.borders)
+        return self.tellings(), _count(rows.code, rows.borders)
 
     def _rows(self, batch: Located, now_ms: int) -> Rows:
         """The batch with its names turned into the table's numbers, matched with the fences."""
-        device = _renumber(batch.column("device"), batch.strings, self.devices.slots_of)
-        user = _renumber(batch.column("user"), batch.strings, self.devices.users_of)
+        device = self._slots.of(batch.column("device"), batch.strings, self.devices.slots_of)
+        user = self._users.of(batch.column("user"), batch.strings, self.devices.users_of)
         time_ms, beacon = batch.column("time"), batch.column("beacon")
         lat, lng = batch.column("lat"), batch.column("lng")
         sighting = (beacon != NONE).view(np.uint8)
@@ -86,7 +123,7 @@ class Sense:
         offsets, fences = self.view.index.match(lat, lng)
         return Rows(
             device, user, sighting, time_ms, received, lat, lng, batch.column("accuracy"), batch.column("mocked"),
-            offsets, fences, np.array(batch.borders, np.int64), np.zeros(time_ms.size, np.uint8),
+            offsets, fences, np.fromiter(batch.borders, np.int64, len(batch.borders)), np.zeros(time_ms.size, np.uint8),
         )  # fmt: skip
 
     def tellings(self) -> list[Telling]:
@@ -215,6 +252,7 @@ class Sense:
     def forget(self, user: str) -> list[str]:
         """Forget a user's devices, as if they had never been heard of; nothing is told. Returns their names."""
         theirs = self.devices.forget_user(user)
+        self._slots, self._users = _Numbers(), _Numbers()  # theirs will be others'
         for slot in theirs:
             self.signals.pop(slot, None)
             self.beacons.pop(slot, None)
@@ -227,23 +265,8 @@ def _fixed(array: Array) -> Array:
     return array
 
 
-def _renumber(column: Array, strings: list[str], numbers: Callable[[list[str]], Array]) -> Array:
-    """From numbers of the batch's table to the engine's own; `NONE` stays."""
-    if column.max(initial=NONE) == NONE:  # most pings name no user
-        return column.copy()
-    used = np.zeros(len(strings) + 1, np.bool_)
-    used[column] = True
-    at = np.nonzero(used[:-1])[0]
-    table = np.full(len(strings) + 1, NONE, np.int32)
-    if at.size == len(strings):
-        table[:-1] = numbers(strings)
-    elif at.size:
-        table[at] = numbers([strings[n] for n in at.tolist()])
-    return table[column]
-
-
-def _count(code: Array, borders: list[int]) -> Counted:
-    ends = np.array([0, *borders])
+def _count(code: Array, borders: Array) -> Counted:
+    ends = np.concatenate([_ZERO, borders])
 
     def each(what: Array) -> Array:
         return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     Recorded = RecordedPings | Happened | UserChanged | Skipped
 
-CHUNK_BYTES = 1 << 22
+#: What is made of so much, and the table of names in it, stays near the processor.
+CHUNK_BYTES = 1 << 20
 _NO_LIMITS = PingLimits(max_batch=1 << 62, max_age_ms=1 << 62, max_ahead_ms=1 << 62)
 _PLACE_FIELDS = frozenset({"lat", "lng", "beacon", "rssi"})
 _USER_FIELDS = frozenset({"attributes", "consent", "locale", "timezone", "tokens"})

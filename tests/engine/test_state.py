@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import orjson
 import pytest
 import zstandard
 
+from engine.lines import LineReader
 from engine.rows import columns
 from engine.shard import pack_devices, pack_meta, read_meta, unpack_devices
 from engine.snapshot import SnapshotError, copied, packed, restore, snapshot
@@ -116,6 +118,29 @@ def test_the_slot_and_the_rows_of_a_forgotten_device_are_used_again() -> None:
     assert devices.slots["new"] == 3
     assert play.told[-1].device == "new"
     assert devices.user_of(3) == "new"
+
+
+def test_who_is_in_a_table_that_batches_share_is_found_anew_after_somebody_was_forgotten() -> None:
+    play, reader = stage(), LineReader()
+    lat, lng = at(0)
+
+    def read(second: int, *names: str) -> None:
+        pings = [
+            {"device": n, "user": f"u-{n}", "time": T0 + 1000 * second, "lat": lat, "lng": lng, "accuracy": 10.0}
+            for n in names
+        ]
+        play.step([reader.read(b"\n".join(map(orjson.dumps, pings))).pings], T0 + 1000 * second)
+
+    read(0, "a", "b")
+    read(1, "b", "c")
+    play.step([Erased("u-a")])
+    read(2, "d")
+    read(3, "a", "c")
+
+    devices = play.engine.sense.devices
+    assert [(t.device, t.user) for t in play.told] == [(n, f"u-{n}") for n in ("a", "b", "c", "d", "a")]
+    assert devices.slots == {"d": 0, "b": 1, "c": 2, "a": 3}
+    assert [devices.user_of(slot) for slot in range(4)] == ["u-d", "u-b", "u-c", "u-a"]
 
 
 def test_whoever_was_known_by_a_device_of_an_erased_user_stays_known() -> None:
