@@ -28,6 +28,7 @@ Scalar = None | bool | int | float | str
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _BASE = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,400}|[0-9]{1,400}(?:\.[0-9]{0,400})?)(?:[eE][-+]?[0-9]{1,4})?")
+_NUMBERS_BEGIN: Final = frozenset("+-.0123456789")
 _WORDS: dict[str, Scalar] = {"": None, "~": None}
 _WORDS |= dict.fromkeys(("null", "Null", "NULL"))
 _WORDS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
@@ -46,7 +47,7 @@ class Node:
 
     __slots__ = ("column", "file", "key_column", "key_line", "line", "name", "parent", "text", "value")
 
-    def __init__(self, value: Any, *, text: str, file: str, line: int, column: int) -> None:
+    def __init__(self, value: Any, text: str, file: str, line: int, column: int) -> None:
         self.value: Any = value
         self.text = text
         self.file = file
@@ -120,7 +121,8 @@ class _Builder:
         """One event, of ruamel's classes or PyYAML's, which have the same names."""
         kind = type(event).__name__
         if kind == "ScalarEvent":
-            self.check(event)
+            if event.anchor is not None or event.tag is not None:
+                self.check(event)
             self.place(self.node(event, self.scalar(event), event.value))
         elif kind in ("MappingStartEvent", "SequenceStartEvent"):
             self.check(event)
@@ -152,7 +154,7 @@ class _Builder:
             mend = "split the file"
             self.wrong(mark.line + 1, mark.column + 1, f"more than {NODES_MAX:,} values in one file", None, mend)
             raise _RefusedError
-        return Node(value, text=text, file=self.file, line=mark.line + 1, column=mark.column + 1)
+        return Node(value, text, self.file, mark.line + 1, mark.column + 1)
 
     def check(self, event: Any) -> None:
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -171,6 +173,8 @@ class _Builder:
             return text
         if text in _WORDS:
             return _WORDS[text]
+        if text[0] not in _NUMBERS_BEGIN:
+            return text
         if _INT.fullmatch(text):
             return int(text)
         if _BASE.fullmatch(text):

@@ -49,7 +49,7 @@ class RuleSet:
     timezone: ZoneInfo = _UTC
     test_users: frozenset[str] = frozenset()
     _by_id: dict[str, Rule] = field(init=False, repr=False)
-    _transitions: dict[tuple[Kind, PlaceRef | None], list[Pair]] = field(init=False, repr=False)
+    _transitions: dict[Kind, dict[PlaceRef | None, list[Pair]]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
     _timers: tuple[Pair, ...] = field(init=False, repr=False)
     _zones: dict[PlaceRef, set[ZoneInfo]] = field(init=False, repr=False)
@@ -66,7 +66,7 @@ class RuleSet:
         events: dict[str, list[Pair]] = {}
         for rule, trigger in acting:
             if trigger.kind in TRANSITIONS:
-                self._transitions.setdefault((trigger.kind, trigger.place), []).append((rule, trigger))
+                self._transitions.setdefault(trigger.kind, {}).setdefault(trigger.place, []).append((rule, trigger))
             elif trigger.event_type is not None:
                 events.setdefault(trigger.event_type, []).append((rule, trigger))
         self._events = {kind: tuple(pairs) for kind, pairs in events.items()}
@@ -93,6 +93,8 @@ class RuleSet:
 
         For `dwelled`, only those with `for` equal to `dwell_ms`, if that is given.
         """
+        if kind not in self._transitions:
+            return ()
         key = (place.id, kind, dwell_ms)
         found = self._found.get(key)
         if found is None:
@@ -106,8 +108,10 @@ class RuleSet:
         return tuple(sorted(found.values(), key=lambda rule: (-rule.priority, rule.id)))
 
     def _at(self, place: Place, kind: Kind) -> Iterable[Pair]:
-        for ref in _refs(place):
-            yield from self._transitions.get((kind, ref), ())
+        named = self._transitions.get(kind)
+        if named is not None:  # most kinds no rule asks for, and places are many
+            for ref in _refs(place):
+                yield from named.get(ref, ())
 
     def for_event(self, event_type: str) -> tuple[Pair, ...]:
         """Every trigger for events of a type, by (-priority, id). A rule stands here once for each of its triggers."""
