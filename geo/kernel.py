@@ -11,16 +11,20 @@ to numba, which else compiles as the first caller is compiled.
 A cached kernel has the kernels that it calls compiled into it, but numba looks only at its own file to see whether it
 is still good: after an update that changed `orient.py` alone, `match` would go on with the old predicate. So here the
 stamp of every cached kernel is that of all sources of the package.
+
+To load a kernel that is on disk numba first makes ready all that it may want to compile one with, a tenth of a second
+in every process. A compilation does that by itself, so here a load goes without.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 import geo
 from geo.sources import sources_of
@@ -38,18 +42,25 @@ def _stamp_of_sources() -> bytes:
 STAMP = _stamp_of_sources()
 
 
+class _OnDisk(FunctionCache):
+    """The compiled forms of one function, on disk."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)  # what makers call to get memory
+        return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
 def compiled(function: Callable[..., Any], *, stamp: bytes = STAMP, **options: bool) -> Any:
     """The kernel of a function, kept on disk for as long as `stamp` stays the same; `options` are numba's."""
-    plain = functools.partial(njit, nogil=True, error_model="numpy", **options)
+    jit: Any = njit
+    made = jit(nogil=True, error_model="numpy", **options)(function)
+    if made is function:
+        return made  # numba is told to compile nothing
     try:
-        made: Any = plain(cache=True)(function)
+        made._cache = _OnDisk(function)  # type: ignore[no-untyped-call]
     except RuntimeError:
-        # there is no folder that can be written to: then each process compiles for itself
-        return plain()(function)
-    file = getattr(getattr(made, "_cache", None), "_cache_file", None)
-    if file is None:
-        return plain()(function)
-    file._source_stamp = stamp
+        return made  # there is no folder that can be written to: then each process compiles for itself
+    made._cache._cache_file._source_stamp = stamp
     return made
 
 

@@ -159,7 +159,7 @@ def run_role(
     """Run a role's coroutine to its end, with logs and kernels ready."""
     files = read_folder(path)
     configure_logs(level=settings_of(files).log_level.value)
-    ready_kernels()
+    ready_kernels(pings=True)
     run_loop(serve(path, files, options))
 
 

@@ -1,27 +1,46 @@
 """Getting the compiled parts ready, and saying so while a new machine waits for them.
 
-Owns what is shown. The first time on a machine takes about half a minute, and is kept on disk; afterwards it is loaded.
+Owns what is shown. The first time on a machine takes about half a minute, and is kept on disk; afterwards each part is
+loaded when it is first called.
 """
 
 from __future__ import annotations
 
+import compileall
+import gc
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from engine.warm import warm
-from geo.warm import is_warm
+from engine.warm import is_warm, load_for_pings, warm
+from geo.uncollected import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_PACKAGES = ("geo", "rules", "engine", "connectors", "nearcast")
 
-def ready_kernels() -> None:
-    """Compile or load all kernels, with a progress bar on standard error (on a terminal), or one line a step."""
+
+@uncollected()
+def ready_kernels(*, pings: bool = False) -> None:
+    """Compile all kernels that are not on disk, showing how far it is; with `pings` load those that every ping meets.
+
+    What was imported until now lives as long as the process: the collector need not walk it again.
+    """
+    if not is_warm():
+        _compile()
+    if pings:
+        load_for_pings()
+    gc.freeze()
+
+
+def _compile() -> None:
+    """With a progress bar on standard error (on a terminal), or one line a step."""
+    from rich.console import Console  # most starts have nothing to show
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     console = Console(stderr=True)
     if not console.is_terminal:
-        warm(_quiet if is_warm() else lambda name, done, total: console.print(_line(name, done, total)))
+        warm(lambda name, done, total: console.print(_line(name, done, total)))
         return
     columns = (TextColumn("[dim]compiling (once on this machine)[/]"), BarColumn(), TextColumn("{task.description}"),
                TimeElapsedColumn())  # fmt: skip
@@ -30,14 +49,12 @@ def ready_kernels() -> None:
         warm(lambda name, done, total: bar.update(task, description=name, completed=done, total=total))
 
 
-def _quiet(name: str, done: int, total: int) -> None:
-    """What is only loaded is ready in a second."""
-
-
 def _line(name: str, done: int, total: int) -> str:
     return f"compiling (once on this machine): {done}/{total} {name}"
 
 
 def warm_with(say: Callable[[str], None]) -> None:
-    """Compile or load all kernels, telling each step in a line."""
+    """Compile or load all kernels, telling each step in a line; and our Python, where it is not yet."""
+    for package in _PACKAGES:  # images are often made with PYTHONDONTWRITEBYTECODE: each start would compile it anew
+        compileall.compile_dir(Path(__file__).parent.parent / package, quiet=2)
     warm(lambda name, done, total: say(f"{done}/{total} {name}"))

@@ -19,12 +19,12 @@ from connectors.logs import configure_logs
 from engine.listen import parse_listen
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
+from geo.uncollected import uncollected
 from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
 from nearcast.site_store import store_path
-from nearcast.wiring import Surroundings, start
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nearcast.replay_options import RunOptions
+    from nearcast.wiring import Surroundings
 
 
 #: How long a thread may keep the interpreter from another that waits for it. The commit runs beside a busy event
@@ -46,7 +47,10 @@ def run(path: Path, options: RunOptions) -> int:
     configure_logs(level=settings.log_level.value)
     map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning)
     map_file.begin()
-    ready_kernels()
+    with uncollected():
+        from nearcast.wiring import Surroundings  # the rest of a start is imported while the map is read
+
+    ready_kernels(pings=True)
     sys.setswitchinterval(SWITCH_S)
     around = Surroundings(
         clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=listen_option(options.listen)
@@ -67,6 +71,8 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(path: Path, files: dict[str, bytes], around: Surroundings, map_file: MapFile) -> None:
+    from nearcast.wiring import start
+
     process = await start(path, files, around, map_file)
     gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again
     stop = asyncio.Event()

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-import holidays
-
 from rules.units import DAY_MS
 from rules.zones import date_of, end_of, exists, instant_of, local, weekday, zone
 
@@ -184,6 +182,8 @@ def period_start(per: str, time_ms: int, tz: ZoneInfo) -> int:
 
 @lru_cache(maxsize=1024)
 def _holidays(code: str, year: int) -> frozenset[int]:
+    import holidays  # few sites name any, and it takes a while
+
     country, _, part = code.partition("-")
     found = holidays.country_holidays(country, subdiv=part or None, years=year)
     return frozenset(day.toordinal() - _EPOCH_DAY for day in found)
@@ -202,5 +202,7 @@ def is_holiday(code: str, day: int) -> bool:
 @lru_cache(maxsize=1)
 def holiday_codes() -> frozenset[str]:
     """Every code that `holidays:` may name: countries, and their parts as `US-CA`."""
+    import holidays
+
     parts = holidays.list_supported_countries()
     return frozenset(parts) | {f"{country}-{part}" for country, names in parts.items() for part in names}
