@@ -222,9 +222,9 @@ class Sense:
 
     def fire(self, until_ms: int, now_ms: int) -> list[Telling]:
         """Fire the device timers due by `until_ms`, as told at `now_ms`."""
-        left = np.zeros(_LEFT_MAX, np.int32)
         while (due_ms := self.next_due_ms()) is not None and due_ms <= until_ms:
             self.devices.make_room(self.view.asks, int(self.devices.state.queue[0]["slot"]))
+            left = np.zeros(_LEFT_MAX, np.int32)
             found = ring(self.devices.state, self.view.asks, NOTHING_HELD, until_ms, now_ms, left)
             for slot in left[:found].tolist():
                 self._tick(slot, until_ms, NO_REQUEST, now_ms)

@@ -6,7 +6,6 @@ loaded when it is first called.
 
 from __future__ import annotations
 
-import compileall
 import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +54,8 @@ def _line(name: str, done: int, total: int) -> str:
 
 def warm_with(say: Callable[[str], None]) -> None:
     """Compile or load all kernels, telling each step in a line; and our Python, where it is not yet."""
+    import compileall
+
     for package in _PACKAGES:  # images are often made with PYTHONDONTWRITEBYTECODE: each start would compile it anew
         compileall.compile_dir(Path(__file__).parent.parent / package, quiet=2)
     warm(lambda name, done, total: say(f"{done}/{total} {name}"))

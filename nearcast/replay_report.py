@@ -12,10 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
 from engine.ids import instant
 from engine.outward import decision_line, to_json
 from engine.told_lines import TransitionLines
@@ -23,6 +19,8 @@ from rules.facts import Kind, Outcome, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
     from engine.step import Effects
     from nearcast.recording_raw import Skipped
@@ -89,13 +87,24 @@ class Tally:
         }
 
 
+class _NoBar:
+    """Nobody watches."""
+
+    def advance(self, count: int) -> None:
+        """So much is done."""
+
+
 @contextmanager
 def progress_bar(options: ReplayOptions, unit: str) -> Iterator[Any]:
     """A progress bar on a terminal, nothing elsewhere; it goes to standard error."""
-    console = Console(stderr=True)
+    if options.as_json or not sys.stderr.isatty():
+        yield _NoBar()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
-    shown = console.is_terminal and not options.as_json
-    with Progress(*columns, console=console, disable=not shown, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replay", total=None)
 
         class Bar:
@@ -107,19 +116,24 @@ def progress_bar(options: ReplayOptions, unit: str) -> Iterator[Any]:
 
 def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
     """Print the counts to `out`, and what was left out to standard error."""
-    err = Console(file=sys.stderr, highlight=False)
-    for skipped in tally.shown:
-        err.print(str(skipped), markup=False)
+    notes = [str(skipped) for skipped in tally.shown]
     if tally.skipped > len(tally.shown):
-        err.print(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
-    for reason, count in sorted(tally.rejected.items()):
-        err.print(f"{count:,} pings refused: {reason}")
+        notes.append(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
+    notes += [f"{count:,} pings refused: {reason}" for reason, count in sorted(tally.rejected.items())]
     if options.assume_consent:
-        err.print("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
+        notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
+    for note in notes:
+        _console(sys.stderr).print(note, markup=False)
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return
-    _print_tables(tally, Console(file=out, highlight=False))
+    _print_tables(tally, _console(out))
+
+
+def _console(out: TextIO) -> Console:
+    from rich.console import Console  # programs need not wait for it
+
+    return Console(file=out, highlight=False)
 
 
 def _print_tables(tally: Tally, console: Console) -> None:
@@ -128,6 +142,8 @@ def _print_tables(tally: Tally, console: Console) -> None:
     if not tally.decided:
         console.print("no rule had an occasion: do its places and kinds of transition come up in this recording?")
         return
+    from rich.table import Table
+
     table = Table("rule", "sent", "suppressed", "why not", title="decisions by rule")
     for rule in sorted({r for r, _, _ in tally.decided}):
         sent = tally.decided[rule, Outcome.SEND.value, Reason.SENT.value]
