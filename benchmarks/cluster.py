@@ -20,15 +20,18 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import aiohttp
 import numpy as np
+import orjson
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.city import city
+from benchmarks.gateway import post
 from benchmarks.live import quantile
 from benchmarks.server import cpu_s_of
 from benchmarks.site import EACH_TIME
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
 NEARCAST = str(Path(sys.executable).with_name("nearcast"))
 SHARDS = 4
 FRAME = 50
+POST = 10
+CONNECTIONS = 16
+"""So many that no post waits for those before it."""
 DEVICES = 10_000
 WARM_S = 30.0
 """So long the load is on before it is measured: the broker compiles itself meanwhile, and takes half as much after."""
@@ -166,11 +172,9 @@ class _Load:
 
     async def run(self, seconds: float) -> None:
         """Post for so long, ten pings a post."""
-        self.sent, posts, began_s = 0, [], time.perf_counter()
-        while self.sent < self._rate * seconds:
-            posts.append(asyncio.create_task(self._post([self._ping() for _ in range(10)])))
-            await asyncio.sleep(max(0.0, began_s + self.sent / self._rate - time.perf_counter()))
-        await asyncio.gather(*posts)
+        self.sent, many = 0, int(self._rate * seconds / POST)
+        port, bodies = urlsplit(self._gateway).port or 0, (self._body() for _ in range(many))
+        await post(port, "/v1/pings", bodies, connections=CONNECTIONS, every_s=POST / self._rate)
 
     async def end(self, last: list[str]) -> None:
         """A ping of each of these, who leave and come, so that each gets a message."""
@@ -178,6 +182,9 @@ class _Load:
             now_ms = int(time.time() * 1000)
             await self._post([{"device": d, "time": now_ms, "lat": lat, "lng": lng, "accuracy": 1.0} for d in last])
             await asyncio.sleep(0.002)  # no two pings of theirs at the same time
+
+    def _body(self) -> bytes:
+        return orjson.dumps([self._ping() for _ in range(POST)])
 
     def _ping(self) -> dict[str, Any]:
         point = self._inside[int(self._rng.integers(len(self._inside)))] if self._rng.random() < 0.02 else None

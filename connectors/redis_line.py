@@ -1,4 +1,4 @@
-"""One connection to a Redis, on which many ask at a time: each call is written at once, answers come in that order.
+"""One connection to a Redis, on which many ask at a time: a turn's calls are written together, answers come in order.
 
 Owns the connection: making it, and that all who wait are told when it breaks. Must not know what is asked. A pipeline
 of the general client costs five to ten times the processor, most of it on its way through Python word by word.
@@ -102,17 +102,26 @@ class _Connection(asyncio.Protocol):
         self.broken = False
         self._reader = hiredis.Reader()
         self._asked: deque[_Asked] = deque()
+        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     def ask(self, calls: Sequence[Call]) -> asyncio.Future[list[Any]]:
-        """Write calls; the future gets their answers, or why the connection broke."""
+        """Have calls written; the future gets their answers, or why the connection broke."""
         asked = _Asked(len(calls), asyncio.get_running_loop().create_future())
         if self.broken or self._transport is None:
             asked.done.set_exception(ConnectionError("the connection is broken"))
             return asked.done
-        self._transport.write(b"".join(map(hiredis.pack_command, calls)))
+        if not self._unsent:
+            asked.done.get_loop().call_soon(self._send)
+        self._unsent.extend(map(hiredis.pack_command, calls))
         self._asked.append(asked)
         return asked.done
+
+    def _send(self) -> None:
+        """Write what was asked in this turn of the loop: a write is a call of the system, dearer than what it says."""
+        if self._transport is not None and not self.broken:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
 
     def end(self, error: BaseException) -> None:
         """Drop the connection; all who wait are told why."""

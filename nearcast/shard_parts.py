@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from connectors.redis_shards import RedisShards
     from engine.ports import Delivery
     from engine.told import Transition
+    from nearcast.shard_beat import Beat
     from nearcast.site_keeper import SiteKeeper
     from rules.facts import Decision
 
@@ -40,6 +41,7 @@ class Parts:
     writer: KafkaWriter
     metrics: Metrics
     clock: Clock
+    beat: Beat
 
 
 @dataclass(slots=True)

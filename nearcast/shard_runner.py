@@ -7,7 +7,6 @@ not know what a fold does.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -28,9 +27,6 @@ log = structlog.get_logger("nearcast.shard")
 QUEUE_MAX: Final = 2_000
 #: So many are folded in one go.
 GROUP_MAX: Final = 200
-#: A fold begins no sooner after the one before; what comes meanwhile is folded with it. What a fold costs beside its
-#: records is paid once for all of them, and a record that comes after a pause is not held up.
-GAP_S: Final = 0.010
 #: A shard that another worker stored is left alone for so long, unless it is given to this one anew.
 ALONE_S: Final = 10.0
 #: Pauses while a store is away.
@@ -55,7 +51,6 @@ class ShardRunner:
         self._room = asyncio.Event()
         self._room.set()
         self._behind = False
-        self._began_s = -math.inf
         self._ticked = -1
         self._tick_from_ms = 0
         self._brought_seq = 0
@@ -146,7 +141,6 @@ class ShardRunner:
         if self._queue:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_MAX))]
             self._room.set()
-            self._began_s = self._parts.clock.monotonic_s()
             await shard.fold(group)
             self._moved()
         elif self._behind:
@@ -156,12 +150,6 @@ class ShardRunner:
         await self._bring_site()
         await self._tick()
 
-    def _pause_s(self) -> float:
-        """How long more records are waited for: none where nothing was folded lately, or enough wait already."""
-        if len(self._queue) >= GROUP_MAX:
-            return 0.0
-        return max(0.0, self._began_s + GAP_S - self._parts.clock.monotonic_s())
-
     def _moved(self) -> None:
         self.moved_s = self._parts.clock.monotonic_s()
 
@@ -169,8 +157,8 @@ class ShardRunner:
         """Wait until there is something to do, and for more records where many come."""
         if not self._queue:
             await self._until_told()
-        if self._queue:
-            await asyncio.sleep(self._pause_s())
+        if 0 < len(self._queue) < GROUP_MAX:
+            await self._parts.beat.wait()
 
     async def _until_told(self) -> None:
         """Wait until a record comes, a timer is due, or something else is to be done."""

@@ -34,6 +34,7 @@ from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
 from nearcast.in_force import tell_site
 from nearcast.shard import Shard
+from nearcast.shard_beat import Beat
 from nearcast.shard_parts import Parts
 from nearcast.shard_runner import ShardRunner
 
@@ -76,7 +77,7 @@ class Worker:
         self.writer = KafkaWriter(cluster.brokers, client=client, clock=cluster.clock)
         self.parts = Parts(
             names, cluster.partitions, cluster.shards, cluster.people, RedisPlaces(cluster.redis, names.name),
-            cluster.sites, self.reader, self.writer, cluster.metrics, cluster.clock,
+            cluster.sites, self.reader, self.writer, cluster.metrics, cluster.clock, Beat(cluster.clock.monotonic_s),
         )  # fmt: skip
         self.membership = Membership(
             settings, cluster.brokers, names.pings, group=names.group("worker"), instance=instance,

@@ -24,6 +24,7 @@ from engine.settings import ClusterSettings, Keep
 from engine.step import Engine
 from engine.wire import Located, UserChanged, encode_frame
 from nearcast.shard import LostError, Shard
+from nearcast.shard_beat import Beat
 from nearcast.shard_parts import Parts
 from nearcast.shard_people import ShardPeople
 from nearcast.site_keeper import SiteKeeper
@@ -71,6 +72,7 @@ def judging(servers: Servers, ask: Callable[[Parts], Awaitable[None]]) -> None:
             Names(name), Partitions(SHARDS), RedisShards(redis, name), RedisPeople(redis, name, 600_000),
             RedisPlaces(redis, name), keeper, KafkaReader(brokers, f"{name}.pings", client="t"),
             KafkaWriter(brokers, client="t", clock=clock), Metrics(), clock,
+            Beat(clock.monotonic_s),
         )  # fmt: skip
         await parts.reader.start()
         await parts.writer.start()
