@@ -3,6 +3,10 @@
 Owns the clock of the benchmarks: processor time, that of the process which does the work, so that a neighbour who takes
 the core for a while is not in the figure; what waits for a disk times itself by the wall. A ratio is taken in each
 round, from two runs that are neighbours in time; what is told is the median of the rounds, and their least and most.
+
+Before each run what the one before left behind is collected. What was there before the rounds, the data of both sides
+among it, is frozen, as `nearcast run` freezes what its start leaves behind: the collector does not walk it. Where it
+did, it read all objects of a site with its fences, and each run found the processor's caches emptied by it.
 """
 
 from __future__ import annotations
@@ -84,14 +88,19 @@ def measure(bench: Bench, rounds: int) -> list[Line]:
 def alternate(line: Line, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> Line:
     """Run both in turn, `rounds` times each, after one round that does not count."""
     ours(), theirs()
-    for n in range(rounds):
-        # who goes first changes, so that neither always finds the caches as the other left them
-        for mine in (n % 2 == 0, n % 2 == 1):
-            gc.collect()
-            if mine:
-                line.ours_s.append(_timed(ours))
-            else:
-                line.theirs_s.append(_timed(theirs))
+    gc.collect()
+    gc.freeze()
+    try:
+        for n in range(rounds):
+            # who goes first changes, so that neither always finds the caches as the other left them
+            for mine in (n % 2 == 0, n % 2 == 1):
+                gc.collect()
+                if mine:
+                    line.ours_s.append(_timed(ours))
+                else:
+                    line.theirs_s.append(_timed(theirs))
+    finally:
+        gc.unfreeze()
     return line
 
 
