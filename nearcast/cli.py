@@ -16,7 +16,7 @@ import typer
 
 from engine.ports import StoreError
 from geo.mistake import MistakesError
-from geo.uncollected import uncollected
+from geo.uncollected import collect_seldom
 from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ _debug = False
 def main() -> NoReturn:
     """Run the command line and leave with its exit code: 0 good, 1 input at fault, 2 command line, 3 our own fault."""
     code: int | None = ExitCode.GOOD
+    collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy has threads made at its import, for what we never do
     try:
         code = app(prog_name="nearcast", standalone_mode=False)
@@ -112,9 +113,8 @@ def run(
 
     `curl -d '{"device":"d-1","time":1795593600000,"lat":35.6909,"lng":139.7003}' localhost:8080/v1/pings`
     """
-    with uncollected():
-        from nearcast.replay_options import RunOptions
-        from nearcast.run import run as run_site
+    from nearcast.replay_options import RunOptions
+    from nearcast.run import run as run_site
 
     raise typer.Exit(run_site(site, options=RunOptions(listen=listen)))
 
@@ -132,9 +132,8 @@ def demo(
 
     Example: `nearcast demo --crowd 5000`
     """
-    with uncollected():
-        from nearcast.demo import demo as show
-        from nearcast.replay_options import DemoOptions
+    from nearcast.demo import demo as show
+    from nearcast.replay_options import DemoOptions
 
     raise typer.Exit(show(DemoOptions(crowd=crowd, seed=seed, listen=listen, seconds=seconds)))
 
@@ -151,8 +150,7 @@ def check(
 
     Examples: `nearcast check mysite`, `nearcast check mysite --format json | jq '.mistakes[].file'`
     """
-    with uncollected():
-        from nearcast.command_check import check_site
+    from nearcast.command_check import check_site
 
     if format not in ("text", "json"):
         raise typer.BadParameter(f"`{format}` is no format, use `text` or `json`", param_hint="--format")
@@ -170,8 +168,7 @@ def schema(
     Example: `nearcast schema rules > rules.schema.json`, and as the first line of a rule file
     `# yaml-language-server: $schema=../rules.schema.json`
     """
-    with uncollected():
-        from nearcast.schema import SCHEMAS, schema_text
+    from nearcast.schema import SCHEMAS, schema_text
 
     if part not in SCHEMAS:
         raise typer.BadParameter(f"`{part}` has no schema, use one of {', '.join(SCHEMAS)}", param_hint="PART")
@@ -201,9 +198,8 @@ def replay(
     Examples: `nearcast replay mysite monday.jsonl`, `nearcast replay mysite walk.gpx --device me --assume-consent`,
     `nearcast replay mysite --from-store --json`
     """
-    with uncollected():
-        from nearcast.replay import replay as replay_site
-        from nearcast.replay_options import ReplayOptions
+    from nearcast.replay import replay as replay_site
+    from nearcast.replay_options import ReplayOptions
 
     if bool(files) == from_store:
         raise typer.BadParameter("give recordings, or `--from-store` alone", param_hint="FILE...")
@@ -242,8 +238,7 @@ def explain(
 
     Examples: `nearcast explain mysite --user u-7`, `nearcast explain mysite --user u-7 --rule timesale --since 2h`
     """
-    with uncollected():
-        from nearcast.command_explain import ExplainQuery, explain_user
+    from nearcast.command_explain import ExplainQuery, explain_user
 
     query = ExplainQuery(user=user, rule=rule, since=since, from_store=from_store, as_json=as_json)
     raise typer.Exit(explain_user(site, query))
@@ -261,8 +256,7 @@ def send(
 
     Example: `nearcast send mysite --rule timesale --user me`
     """
-    with uncollected():
-        from nearcast.command_send import send_test
+    from nearcast.command_send import send_test
 
     raise typer.Exit(send_test(site, rule=rule, user=user))
 
@@ -276,8 +270,7 @@ def backup(
 
     Example: `nearcast backup mysite /backups/mysite-$(date +%F).db`
     """
-    with uncollected():
-        from nearcast.command_backup import back_up
+    from nearcast.command_backup import back_up
 
     raise typer.Exit(back_up(site, file))
 
@@ -297,9 +290,8 @@ def gateway(site: Site, listen: Listen = None) -> None:
 
     Example: `nearcast gateway mysite --listen 0.0.0.0:8080`
     """
-    with uncollected():
-        from nearcast.cluster import RoleOptions
-        from nearcast.gateway import serve
+    from nearcast.cluster import RoleOptions
+    from nearcast.gateway import serve
 
     raise typer.Exit(serve(site, RoleOptions(listen=listen)))
 
@@ -319,10 +311,9 @@ def worker(
 
     Example: `nearcast worker mysite --create-topics`, then `nearcast worker mysite --instance worker-1`
     """
-    with uncollected():
-        from nearcast.cluster import RoleOptions
-        from nearcast.worker import create_topics as make
-        from nearcast.worker import work
+    from nearcast.cluster import RoleOptions
+    from nearcast.worker import create_topics as make
+    from nearcast.worker import work
 
     if create_topics:
         made = make(site)
@@ -339,9 +330,8 @@ def dispatcher(site: Site, listen: Listen = None, instance: Instance = None) -> 
 
     Example: `nearcast dispatcher mysite --instance dispatcher-1`
     """
-    with uncollected():
-        from nearcast.cluster import RoleOptions
-        from nearcast.dispatcher import dispatch
+    from nearcast.cluster import RoleOptions
+    from nearcast.dispatcher import dispatch
 
     raise typer.Exit(dispatch(site, RoleOptions(listen=listen, instance=instance)))
 
@@ -358,8 +348,7 @@ def move(
 
     Example: `nearcast worker mysite --create-topics`, then `nearcast move mysite --to cluster`
     """
-    with uncollected():
-        from nearcast.command_move import move_state
+    from nearcast.command_move import move_state
 
     if to not in ("cluster", "run"):
         raise typer.BadParameter(f"`{to}` is no form to move to, use `cluster` or `run`", param_hint="--to")
@@ -384,8 +373,7 @@ def crowd(
 
     Example: `nearcast crowd examples/tokyo --to http://127.0.0.1:8080 --crowd 500`
     """
-    with uncollected():
-        from nearcast.command_crowd import CrowdOptions, post_crowd
+    from nearcast.command_crowd import CrowdOptions, post_crowd
 
     raise typer.Exit(post_crowd(site, CrowdOptions(to=to, key=key, crowd=crowd, seed=seed, seconds=seconds)))
 
@@ -396,7 +384,6 @@ def warm() -> None:
 
     Example, in a Dockerfile: `RUN nearcast warm`
     """
-    with uncollected():
-        from nearcast.kernels import warm_with
+    from nearcast.kernels import warm_with
 
     warm_with(lambda line: typer.echo(line, err=True))

@@ -6,12 +6,11 @@ loaded when it is first called.
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.warm import is_warm, load_for_pings, warm
-from geo.uncollected import uncollected
+from geo.uncollected import collect_as_usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +18,13 @@ if TYPE_CHECKING:
 _PACKAGES = ("geo", "rules", "engine", "connectors", "nearcast")
 
 
-@uncollected()
 def ready_kernels(*, pings: bool = False) -> None:
-    """Compile all kernels that are not on disk, showing how far it is; with `pings` load those that every ping meets.
-
-    What was imported until now lives as long as the process: the collector need not walk it again.
-    """
+    """Compile all kernels that are not on disk, showing how far it is; with `pings` load what every ping meets."""
     if not is_warm():
         _compile()
     if pings:
         load_for_pings()
-    gc.freeze()
+    collect_as_usual()
 
 
 def _compile() -> None:

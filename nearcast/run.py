@@ -19,7 +19,6 @@ from connectors.logs import configure_logs
 from engine.listen import parse_listen
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
-from geo.uncollected import uncollected
 from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
@@ -47,8 +46,7 @@ def run(path: Path, options: RunOptions) -> int:
     configure_logs(level=settings.log_level.value)
     map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning)
     map_file.begin()
-    with uncollected():
-        from nearcast.wiring import Surroundings  # the rest of a start is imported while the map is read
+    from nearcast.wiring import Surroundings  # the rest of a start is imported while the map is read
 
     ready_kernels(pings=True)
     sys.setswitchinterval(SWITCH_S)
