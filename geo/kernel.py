@@ -46,18 +46,21 @@ class _OnDisk(FunctionCache):
     """The compiled forms of one function, on disk."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        untyped: Any = self
         rtsys.initialize(target_context)  # what makers call to get memory
-        return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        with untyped._guard_against_spurious_io_errors():
+            return untyped._load_overload(sig, target_context)
 
 
 def compiled(function: Callable[..., Any], *, stamp: bytes = STAMP, **options: bool) -> Any:
     """The kernel of a function, kept on disk for as long as `stamp` stays the same; `options` are numba's."""
     jit: Any = njit
+    on_disk: Any = _OnDisk
     made = jit(nogil=True, error_model="numpy", **options)(function)
     if made is function:
         return made  # numba is told to compile nothing
     try:
-        made._cache = _OnDisk(function)  # type: ignore[no-untyped-call]
+        made._cache = on_disk(function)
     except RuntimeError:
         return made  # there is no folder that can be written to: then each process compiles for itself
     made._cache._cache_file._source_stamp = stamp
