@@ -59,19 +59,17 @@ class _Numbers:
         if column.max(initial=NONE) == NONE:  # most pings name no user
             return column.copy()
         count = len(strings)  # whoever reads ahead may make it longer at any time
-        is_known = strings is self._strings
-        if not is_known:
+        if strings is not self._strings:
             self._strings, self._table = strings, _NO_NUMBERS
         if count >= self._table.size:  # the last entry stays that of `NONE`
             self._table = longer(self._table, enough(self._table.size, count + 1), NONE)
-        if is_known:
-            found = self._table[column]
-            new = column[(found == NONE) & (column != NONE)]
-            if new.size == 0:
-                return found
-        used = np.zeros(self._table.size, np.bool_)
-        used[new if is_known else column] = True
-        at = np.nonzero(used[:-1])[0]
+        found = self._table[column]
+        new = column[(found == NONE) & (column != NONE)]
+        if new.size == 0:
+            return found
+        used = np.zeros(count, np.bool_)
+        used[new] = True
+        at = np.nonzero(used)[0]
         self._table[at] = numbers(strings[:count] if at.size == count else [strings[n] for n in at.tolist()])
         return self._table[column]
 
