@@ -119,9 +119,9 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         """Write what was asked in this turn of the loop: a write is a call of the system, dearer than what it says."""
+        unsent, self._unsent = self._unsent, []
         if self._transport is not None and not self.broken:
-            self._transport.write(b"".join(self._unsent))
-        self._unsent.clear()
+            self._transport.write(b"".join(unsent))
 
     def end(self, error: BaseException) -> None:
         """Drop the connection; all who wait are told why."""

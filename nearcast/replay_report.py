@@ -122,8 +122,8 @@ def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
     notes += [f"{count:,} pings refused: {reason}" for reason, count in sorted(tally.rejected.items())]
     if options.assume_consent:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
-    for note in notes:
-        _console(sys.stderr).print(note, markup=False)
+    if notes:
+        _console(sys.stderr).print("\n".join(notes), markup=False)
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return
