@@ -27,7 +27,7 @@ from benchmarks.site import EACH_TIME
 from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names
 from engine.ping_reader import PingReader
-from engine.pings import located
+from engine.pings import located, with_own_names
 from engine.settings import PingLimits
 from engine.wire import encode_frame
 from tests.cluster.servers import Kafka, Redis, free_port
@@ -200,7 +200,7 @@ def frame_of(body: bytes) -> bytes:
     now_ms = int(time.time() * 1000)
     read = PingReader().read(body, ndjson=False, now_ms=now_ms, limits=PingLimits())
     assert not read.rejected
-    return encode_frame(now_ms, [located([read.pings])])
+    return encode_frame(now_ms, [with_own_names(located([read.pings]))])
 
 
 def write_records(brokers: str, topic: str, records: Sequence[tuple[int, bytes]]) -> None:

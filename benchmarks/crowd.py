@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from benchmarks.city import LAT_M, LNG_M
 from engine.rows import Rows, columns
@@ -43,7 +44,10 @@ class Walk:
         self.lng = self.lng + self._step_m * np.cos(self._heading) / LNG_M
 
     def batch(self, first: int = 0, end: int | None = None) -> Located:
-        """A ping of everybody where they are now, or of some, as one request."""
+        """A ping of everybody where they are now, or of some, as one request.
+
+        Names are numbers of one table, as those are that `run` has read: everybody has pinged before.
+        """
         names = self.names[first:end]
         count = len(names)
         none: list[Any] = [None] * count
@@ -51,7 +55,8 @@ class Walk:
             names, [self.now_ms] * count, self.lat[first:end].tolist(), self.lng[first:end].tolist(), none, none,
             [10.0] * count, none, none, none, none,
         )  # fmt: skip
-        return columns([rows])
+        numbers = np.arange(first, first + count, dtype=np.int32)
+        return replace(columns([rows]), strings=self.names, device=numbers.tobytes())
 
     def batches(self, rows: int) -> list[Located]:
         """A ping of everybody, in requests of so many rows."""

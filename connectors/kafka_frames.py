@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connectors.intake import Unavailable
 from connectors.kafka_writer import WriteError
-from engine.pings import Pings, located
+from engine.pings import Pings, located, with_own_names
 from engine.wire import encode_frame
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class FrameWriter:
 
     async def _write(self, shard: int, held: _Open) -> None:
         sent_ms = self._now_ms()
-        frame = encode_frame(int(held.received_ms), [located(held.pings)])
+        frame = encode_frame(int(held.received_ms), [with_own_names(located(held.pings))])
         try:
             written = await self._writer.write(self._topic, frame, partition=shard)
         except WriteError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from engine.rows import columns
 from engine.scan import PING
@@ -29,6 +30,7 @@ _SIZE = PING.itemsize
 #: each, speed, heading and rssi, and the numbers of three names; at last a flag.
 _WORDS, _HALVES, _CODES = 5, 6, 3
 _FLAG_AT = 8 * _WORDS + 4 * _HALVES
+_NAMED = ("device", "user", "beacon")
 
 
 class Pings(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +76,9 @@ def pings_of(rows: Rows) -> Pings:
 def located(requests: Sequence[Pings]) -> Located:
     """The pings of some requests as one input of the fold, with the requests' borders.
 
+    Its names are numbers of the table that the requests share, which may hold many others: the fold knows such a table
+    again. `with_own_names` makes of it what is kept.
+
     >>> from math import nan
     >>> from engine.rows import Rows
     >>> pings = pings_of(Rows(["d"], [5], [1.0], [2.0], ["u"], [None], [-1.0], [None], [nan], [None], [None]))
@@ -87,7 +92,9 @@ def located(requests: Sequence[Pings]) -> Located:
     words = np.frombuffer(packed, np.int64).reshape(count, _SIZE // 8)[:, :_WORDS].T.tobytes()
     halves = np.frombuffer(packed, np.int32).reshape(count, _SIZE // 4)[:, 2 * _WORDS : 2 * _WORDS + _HALVES].T
     numbers = halves[:_CODES].tobytes()
-    codes, strings = _named(halves[_CODES:].flatten(), requests)
+    codes, strings = halves[_CODES:], requests[0].strings
+    if any(pings.strings is not strings for pings in requests):
+        codes, strings = _joined(codes, requests)
     named, w, h = codes.tobytes(), 8 * count, 4 * count
     return Located(
         strings, named[:h], named[h : 2 * h], named[2 * h :],
@@ -97,22 +104,45 @@ def located(requests: Sequence[Pings]) -> Located:
     )  # fmt: skip
 
 
-def _named(codes: Array, requests: Sequence[Pings]) -> tuple[Array, list[str]]:
-    """New numbers for the names of some requests, one column after the other, and these names."""
-    tables = [requests[0].strings]
-    if len(requests) > 1:
-        tables = list({id(pings.strings): pings.strings for pings in requests}.values())
-    if len(tables) > 1:
-        # the numbers of each table go on where those of the one before it end
-        before = dict(zip(map(id, tables), accumulate(map(len, tables), initial=0), strict=False))
-        shift = np.repeat([before[id(pings.strings)] for pings in requests], [len(pings) for pings in requests])
-        codes = np.where(codes == NONE, NONE, codes + np.tile(shift, _CODES)).astype(np.int32)
-    order = np.empty(codes.size, np.int32)
-    count = number_anew(codes, order, np.full(1 << (2 * codes.size).bit_length(), NONE, np.int32))
-    strings = tables[0] if len(tables) == 1 else [name for table in tables for name in table]
-    names = [strings[number] for number in order[:count].tolist()]
-    if len(tables) > 1:
-        once: dict[str, int] = {}
-        codes = np.array([*(once.setdefault(name, len(once)) for name in names), NONE], np.int32)[codes]
-        names = list(once)
-    return codes, names
+def with_own_names(item: Located) -> Located:
+    """The same with a table of the names of its rows alone, in the order in which they come: first all devices.
+
+    >>> got = with_own_names(located([Pings(np.zeros(1, PING).tobytes(), ["d", "somebody else"])]))
+    >>> got.strings, got.column("user").tolist()
+    (['d'], [0])
+    """
+    codes = np.array([item.column(name) for name in _NAMED])
+    size = codes[0].nbytes
+    order, strings = _numbered(codes), item.strings
+    named = codes.tobytes()
+    return replace(
+        item,
+        strings=[strings[number] for number in order.tolist()],
+        device=named[:size],
+        user=named[size : 2 * size],
+        beacon=named[2 * size :],
+    )
+
+
+def _joined(codes: Array, requests: Sequence[Pings]) -> tuple[Array, list[str]]:
+    """Numbers of one table for the names of requests that have several tables, and that table."""
+    tables = list({id(pings.strings): pings.strings for pings in requests}.values())
+    # the numbers of each table go on where those of the one before it end
+    before = list(accumulate(map(len, tables), initial=0))
+    first = dict(zip(map(id, tables), before, strict=False))
+    shift = np.repeat([first[id(pings.strings)] for pings in requests], [len(pings) for pings in requests])
+    codes = np.ascontiguousarray(np.where(codes == NONE, NONE, codes + shift), np.int32)
+    order = _numbered(codes)
+    table = np.searchsorted(before, order, side="right") - 1
+    names = [tables[t][n - before[t]] for t, n in zip(table.tolist(), order.tolist(), strict=True)]
+    once: dict[str, int] = {}
+    anew = np.array([*(once.setdefault(name, len(once)) for name in names), NONE], np.int32)
+    return anew[codes], list(once)
+
+
+def _numbered(codes: Array) -> Array:
+    """Number names in the order in which they come, in place; returns the old number of each new one."""
+    flat = codes.reshape(-1)
+    order = np.empty(flat.size, np.int32)
+    count = number_anew(flat, order, np.full(1 << (2 * flat.size).bit_length(), NONE, np.int32))
+    return order[:count]

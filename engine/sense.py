@@ -67,9 +67,7 @@ class _Numbers:
         new = column[(found == NONE) & (column != NONE)]
         if new.size == 0:
             return found
-        used = np.zeros(count, np.bool_)
-        used[new] = True
-        at = np.nonzero(used)[0]
+        at = np.unique(new)
         self._table[at] = numbers(strings[:count] if at.size == count else [strings[n] for n in at.tolist()])
         return self._table[column]
 

@@ -14,7 +14,7 @@ from engine.batch import ring, work
 from engine.layout import TOLD
 from engine.lines import LineReader
 from engine.ping_reader import PingReader
-from engine.pings import located
+from engine.pings import located, with_own_names
 from engine.rows import Rows, columns
 from engine.scan import scan_body, scan_lines
 from engine.settings import PingLimits
@@ -58,7 +58,7 @@ def _bodies() -> None:
     """Read a body in each form, and make the pings one input."""
     reader = PingReader()
     for ndjson in (False, True):
-        located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings])
+        with_own_names(located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings]))
 
 
 def _lines_of_transitions() -> None:
@@ -101,4 +101,6 @@ def load_for_pings() -> None:
     site, _ = read_site({})
     assert site is not None
     engine = Engine(site, 0)
-    engine.step([located([PingReader().read(_LINE, ndjson=False, now_ms=0, limits=PingLimits()).pings])], 0)
+    pings = located([PingReader().read(_LINE, ndjson=False, now_ms=0, limits=PingLimits()).pings])
+    engine.step([pings], 0)
+    with_own_names(pings)

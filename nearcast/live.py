@@ -15,10 +15,10 @@ import structlog
 
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from engine.outward import decision_line, message_line
-from engine.pings import located
+from engine.pings import located, with_own_names
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import Copied, copied, packed
-from engine.wire import Edited, Ended, Erased, Happened, Input, Resent, encode_frame
+from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, encode_frame
 from nearcast.recover import recover
 from nearcast.writing import Writing
 from rules.facts import Outcome
@@ -188,10 +188,11 @@ class Live:
         inputs = _inputs(taken)
         with self.metrics.step_timer():
             effects = self.engine.step(inputs, now_ms)
+        frame = encode_frame(now_ms, _kept(inputs))
         commit = Commit(
-            self.seq + 1, now_ms, encode_frame(now_ms, inputs), effects.decisions, effects.deliveries, effects.endings,
-            effects.resent, tuple(effects.erased), _edited(effects), effects.erased,
-        )  # fmt: skip
+            self.seq + 1, now_ms, frame, effects.decisions, effects.deliveries, effects.endings, effects.resent,
+            tuple(effects.erased), _edited(effects), effects.erased,
+        )
         try:
             with self.metrics.commit_timer():
                 await self.written(self.store.commit, commit)
@@ -377,6 +378,11 @@ def _inputs(taken: Sequence[Waiting]) -> list[Input]:
     if run:
         inputs.append(located(run))
     return inputs
+
+
+def _kept(inputs: Sequence[Input]) -> list[Input]:
+    """The inputs as the journal has them: a frame brings the names of its rows along, and no others."""
+    return [with_own_names(item) if isinstance(item, Located) else item for item in inputs]
 
 
 def _since(delivery: Delivery, request: int, received_ms: Sequence[float]) -> Delivery:

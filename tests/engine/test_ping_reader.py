@@ -14,7 +14,7 @@ from engine import beacons, rejection, rows, scan
 from engine.names import Names
 from engine.ping import BodyError, columns, decode_pings
 from engine.ping_reader import LETTERS_MAX, NAMES_MAX, PingReader
-from engine.pings import Pings, located
+from engine.pings import Pings, located, with_own_names
 from engine.scan_values import LOOKS, code_of
 from engine.settings import PingLimits
 from engine.wire import COLUMNS, NONE, Located
@@ -52,7 +52,8 @@ def both(body: bytes, *, ndjson: bool = False, limits: PingLimits = LIMITS) -> b
     assert (read.rejected, read.count) == (judged.rejected, judged.count)
     batch, expected = located([read.pings]), columns([judged.rows])
     assert values(batch) == values(expected)
-    assert (batch.borders, batch.strings) == (expected.borders, expected.strings)
+    assert values(with_own_names(batch)) == values(expected)
+    assert (batch.borders, with_own_names(batch).strings) == (expected.borders, expected.strings)
     assert (read.pings.devices, read.pings.times) == (judged.rows.devices, judged.rows.times)
     return READER.plain(body, **asked) is not None
 
@@ -284,7 +285,9 @@ def test_requests_that_share_a_table_or_none_become_one_input() -> None:
     third = pings_named(other, ["d-2", "d-4"])
     for requests in ([first], [first, second], [first, third, second], [third, third]):
         devices = [name for pings in requests for name in pings.devices]
-        batch = located(requests)
+        shared = located(requests)
+        batch = with_own_names(shared)
+        assert values(shared) == values(batch)
         assert [batch.strings[n] for n in batch.column("device").tolist()] == devices
         assert [batch.strings[n] for n in batch.column("user").tolist()] == [name[::-1] for name in devices]
         assert sorted(batch.strings) == sorted({*devices, *(name[::-1] for name in devices)})
@@ -300,7 +303,7 @@ def test_a_table_of_many_names_is_given_up_and_what_waits_keeps_its_own() -> Non
     assert len(before.strings) > NAMES_MAX
     after = pings_named(reader, ["d-2", "d-3"])
     assert len(after.strings) == 4 and before.devices == ["d-1", "d-2"]
-    assert located([before, after]).strings == ["d-1", "d-2", "d-3", "1-d", "2-d", "3-d"]
+    assert with_own_names(located([before, after])).strings == ["d-1", "d-2", "d-3", "1-d", "2-d", "3-d"]
 
 
 def test_a_table_of_long_names_is_given_up_too() -> None:
