@@ -111,12 +111,13 @@ class State(NamedTuple):
 
 
 #: What presence asks of a fence. `accuracy` is the worst that counts, `dwells[dwell : dwell_end]` are the `for` times,
-#: `border` is its row in `Asks.borders`.
+#: `border` is its row in `Asks.borders`, the last five are its outline. All of it is one line of the processor's cache.
 FENCE = np.dtype(
     [
         ("exit_after_ms", np.int64), ("silence_ms", np.int64), ("max_silence_ms", np.int64), ("accuracy", np.float64),
-        ("enter_fixes", np.int32), ("exit_fixes", np.int32), ("dwell", np.int32), ("dwell_end", np.int32),
-        ("border", np.int32), ("instant", np.uint8),
+        ("dwell", np.int32), ("dwell_end", np.int32), ("border", np.int32), ("enter_fixes", np.uint8),
+        ("exit_fixes", np.uint8), ("instant", np.uint8), ("kind", np.uint8), ("first", np.int32), ("last", np.int32),
+        ("row", np.int32), ("block", np.int32),
     ],
     align=True,
 )  # fmt: skip

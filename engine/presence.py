@@ -178,21 +178,22 @@ def _inside(
 
 @inlined
 def _surely_in(s: State, asks: Asks, d: int, fence: int) -> bool:
-    device = s.table[d]
-    if asks.fences[fence].instant:
+    device, of = s.table[d], asks.fences[fence]
+    if of.instant:
         return True
     known = device.accuracy == device.accuracy
-    return bool(
-        known and circle_in(asks.borders, wide(asks.fences[fence].border), device.lat, device.lng, device.accuracy)
-    )
+    outline = (of.kind, wide(of.first), wide(of.last), wide(of.row), wide(of.block))
+    return bool(known and circle_in(asks.borders, wide(of.border), outline, device.lat, device.lng, device.accuracy))
 
 
 @inlined
 def is_surely_out(asks: Asks, fence: int, lat: float, lng: float, accuracy: float) -> bool:
     """True if a fix that is out of a fence is so with its whole circle."""
-    if asks.fences[fence].instant or accuracy != accuracy:
+    of = asks.fences[fence]
+    if of.instant or accuracy != accuracy:
         return True
-    return bool(circle_out(asks.borders, wide(asks.fences[fence].border), lat, lng, accuracy))
+    outline = (of.kind, wide(of.first), wide(of.last), wide(of.row), wide(of.block))
+    return bool(circle_out(asks.borders, wide(of.border), outline, lat, lng, accuracy))
 
 
 @inlined

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.layout import FENCE, Array, Asks
+from geo.reach import outlines_of
 from geo.shape import bounding_circle
 
 if TYPE_CHECKING:
@@ -120,13 +121,15 @@ def _asks(site: Site, dwells: Sequence[tuple[int, ...]]) -> Asks:
     """What the fences ask of presence, as records."""
     fences = site.fences
     records = np.zeros(len(fences), FENCE)
+    borders = site.borders
+    outlines = np.stack(outlines_of(borders.columns, borders.row), axis=1).tolist()
     end = 0
     for n, fence in enumerate(fences):
         d = fence.detection
         first, end = end, end + len(dwells[n])
         records[n] = (
-            d.exit_after_ms, d.silence_ms, d.max_silence_ms, d.usable_m, d.enter_fixes, d.exit_fixes, first, end,
-            site.borders.row[n], d.instant,
+            d.exit_after_ms, d.silence_ms, d.max_silence_ms, d.usable_m, first, end, borders.row[n],
+            d.enter_fixes, d.exit_fixes, d.instant, *outlines[n],
         )  # fmt: skip
     crossings = [n for n, f in enumerate(fences) if site.rules.crossing_wanted(f.place)]
     return Asks(
@@ -137,7 +140,7 @@ def _asks(site: Site, dwells: Sequence[tuple[int, ...]]) -> Asks:
         crossings=np.array(crossings, np.int32),
         boxes=np.array([_box(fences[n].shape) for n in crossings]).reshape(-1, 4),
         crossing_accuracy_m=float(records["accuracy"][crossings].max(initial=0.0)),
-        borders=site.borders.columns,
+        borders=borders.columns,
     )
 
 

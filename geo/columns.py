@@ -26,6 +26,9 @@ Array = NDArray[Any]
 BLOCK = 32
 """Edges that follow each other lie close together: so many share one box, and are passed over at once."""
 
+STEPS = 65_535
+"""A sketch divides a box into so many steps each way."""
+
 
 class Columns(NamedTuple):
     """The fences, by row: one for each fence there is or was. Arrays may have room behind the last.
@@ -36,6 +39,8 @@ class Columns(NamedTuple):
     edges: float64[m, 4] of (lng0, lat0, lng1, lat1) in degrees.
     first_block: int64[n]; boxes: float64[b, 4] of (lng0, lat0, lng1, lat1): box k of a fence holds its BLOCK edges
         from row span[0] + k BLOCK on.
+    sketch: uint16[m, 4]: the edges again, in steps of their box from its (lng0, lat0): STEPS of them are its width, or
+        its height. A quarter of the size, and right to half a step.
     size_m: float64[n]: a circle's radius, a corridor's buffer, else 0.
     disc: float64[n, 7]: a circle's lat, lng, its centre as `ecef`, and the squares of `chord_m_bounds`.
     cap: float64[n, 4]: the unit vector and the radius in radians of a cap of H3's sphere that holds the fence.
@@ -47,6 +52,7 @@ class Columns(NamedTuple):
     edges: FloatArray
     first_block: IntArray
     boxes: FloatArray
+    sketch: IntArray
     size_m: FloatArray
     disc: FloatArray
     cap: FloatArray
@@ -55,7 +61,7 @@ class Columns(NamedTuple):
 
 EMPTY = Columns(
     np.empty(0, np.int8), np.empty((0, 4), np.int64), np.empty((0, 4)), np.empty(0, np.int64), np.empty((0, 4)),
-    np.empty(0), np.empty((0, 7)), np.empty((0, 4)), np.empty((0, 2)),
+    np.empty((0, 4), np.uint16), np.empty(0), np.empty((0, 7)), np.empty((0, 4)), np.empty((0, 2)),
 )  # fmt: skip
 
 
@@ -97,7 +103,8 @@ def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Colum
 def _with_room(columns: Columns, filled: Filled, fences: int, edges: int) -> Columns:
     """The columns with room for so many fences and edges more: the same arrays where there is."""
     boxes = filled.boxes + edges // BLOCK + fences + 1
-    rows = {"edges": (filled.edges, filled.edges + edges), "boxes": (filled.boxes, boxes)}
+    each_edge = (filled.edges, filled.edges + edges)
+    rows = {"edges": each_edge, "sketch": each_edge, "boxes": (filled.boxes, boxes)}
     each = (filled.fences, filled.fences + fences)
     return columns._replace(**{k: _longer(a, *rows.get(k, each)) for k, a in columns._asdict().items()})
 
@@ -186,7 +193,7 @@ def _less(stretches: FloatArray, others: FloatArray) -> list[tuple[float, float]
 
 @kernel
 def _fill(columns: Columns, first: int, last: int) -> None:
-    """Work out `boxes`, `disc`, `cap` and `extent` of some fences."""
+    """Work out `boxes`, `sketch`, `disc`, `cap` and `extent` of some fences."""
     for f in range(first, last):
         if columns.kind[f] == CIRCLE:
             lat, lng = columns.disc[f, 0], columns.disc[f, 1]
@@ -199,6 +206,7 @@ def _fill(columns: Columns, first: int, last: int) -> None:
             columns.extent[f, 0], columns.extent[f, 1] = math.pi * reach * reach, 2.0 * math.pi * reach
         else:
             _fill_boxes(columns, f)
+            _fill_sketch(columns, f)
             _fill_cap(columns, f)
             _fill_extent(columns, f)
 
@@ -213,6 +221,18 @@ def _fill_boxes(columns: Columns, f: int) -> None:
             box[0], box[1], box[2], box[3] = x0, y0, x0, y0
         box[0], box[1] = min(box[0], x0, x1), min(box[1], y0, y1)
         box[2], box[3] = max(box[2], x0, x1), max(box[3], y0, y1)
+
+
+@kernel
+def _fill_sketch(columns: Columns, f: int) -> None:
+    first, last = columns.span[f, 0], columns.span[f, 3]
+    for e in range(first, last):
+        west, south, east, north = columns.boxes[columns.first_block[f] + (e - first) // BLOCK]
+        each_x = STEPS / (east - west) if east > west else 0.0
+        each_y = STEPS / (north - south) if north > south else 0.0
+        for k in range(0, 4, 2):
+            columns.sketch[e, k] = int((columns.edges[e, k] - west) * each_x + 0.5)
+            columns.sketch[e, k + 1] = int((columns.edges[e, k + 1] - south) * each_y + 0.5)
 
 
 @kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from geo.arrays import FloatArray
+from geo.arrays import FloatArray, IntArray
 from geo.columns import AREA, BLOCK, CIRCLE, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
@@ -100,7 +100,7 @@ def line_m(columns: Columns, f: int, first: int, last: int, lat: float, lng: flo
 
 
 @kernel
-def row_of(table: FloatArray, k: int) -> tuple[float, float, float, float]:
+def row_of(table: FloatArray | IntArray, k: int) -> tuple[float, float, float, float]:
     """A row of four numbers; to unpack it as an array costs a look at its length."""
     return table[k, 0], table[k, 1], table[k, 2], table[k, 3]
 

@@ -80,7 +80,7 @@ def arrays_of_index(index: FenceIndex) -> dict[str, NDArray[Any]]:
     """The arrays of an index, without the room that they have for more."""
     version = index.version
     filled = version.filled
-    filled_to = {"edges": filled.edges, "boxes": filled.boxes}
+    filled_to = {"edges": filled.edges, "sketch": filled.edges, "boxes": filled.boxes}
     columns = {name: array[: filled_to.get(name, filled.fences)] for name, array in version.columns._asdict().items()}
     return (
         columns

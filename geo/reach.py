@@ -7,9 +7,12 @@ them. Must not know devices. A plane at the point tells which edges come near; w
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from geo.arrays import FloatArray
-from geo.columns import AREA, BLOCK, CIRCLE, Columns
+import numpy as np
+
+from geo.arrays import FloatArray, IntArray
+from geo.columns import AREA, BLOCK, CIRCLE, STEPS, Columns
 from geo.cover import row_of
 from geo.geodesic import A_M, E2, ecef, inverse
 from geo.kernel import inlined, kernel
@@ -24,28 +27,52 @@ RADIUS_M_MAX = 10_000.0
 SHARE, LEAST_M = 0.02, 0.01
 
 
+class Outlines(NamedTuple):
+    """Of some fences, what is asked of each first: its kind, the edges of its border, its first edge, its first box.
+
+    Whoever asks of many fences keeps these where they have the fence at hand: each is a walk through memory less.
+    """
+
+    kind: IntArray
+    first: IntArray
+    last: IntArray
+    row: IntArray
+    block: IntArray
+
+
+#: The same of one fence.
+Outline = tuple[int, int, int, int, int]
+
+
+def outlines_of(columns: Columns, row: IntArray) -> Outlines:
+    """The outlines of the fences in these rows of the columns."""
+    kind, span = columns.kind[row], columns.span[row]
+    is_area = kind == AREA
+    first, last = np.where(is_area, span[:, 1], span[:, 0]), np.where(is_area, span[:, 3], span[:, 2])
+    return Outlines(kind, first, last, span[:, 0], columns.first_block[row])
+
+
 @inlined
-def circle_in(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
+def circle_in(columns: Columns, f: int, outline: Outline, lat: float, lng: float, radius_m: float) -> bool:
     """True if `signed_m <= -radius_m`, for a point that fence `f` covers."""
-    if columns.kind[f] == CIRCLE:
+    kind = outline[0]
+    if kind == CIRCLE:
         return _is_within(columns, f, lat, lng, -radius_m)
-    if columns.kind[f] == AREA:
-        return not _border_comes_near(columns, f, lat, lng, radius_m, False)
-    depth_m = columns.size_m[f] - radius_m
-    return bool(_line_comes_near(columns, f, lat, lng, depth_m))
+    m = radius_m if kind == AREA else columns.size_m[f] - radius_m
+    near = _comes_near(columns.edges, columns.boxes, columns.sketch, outline, lat, lng, m, kind != AREA)
+    return bool(near != (kind == AREA))
 
 
 @inlined
-def circle_out(columns: Columns, f: int, lat: float, lng: float, radius_m: float) -> bool:
+def circle_out(columns: Columns, f: int, outline: Outline, lat: float, lng: float, radius_m: float) -> bool:
     """True if `signed_m > radius_m`, for a point that fence `f` does not cover."""
-    if columns.kind[f] == CIRCLE:
+    kind = outline[0]
+    if kind == CIRCLE:
         return not _is_within(columns, f, lat, lng, radius_m)
-    if columns.kind[f] == AREA:
-        if radius_m < 1e-9:
-            return True
-        return not _border_comes_near(columns, f, lat, lng, radius_m, True)
-    reach_m = columns.size_m[f] + radius_m
-    return not _line_comes_near(columns, f, lat, lng, reach_m)
+    if kind == AREA and radius_m < 1e-9:
+        return True
+    m = radius_m if kind == AREA else columns.size_m[f] + radius_m
+    return not _comes_near(columns.edges, columns.boxes, columns.sketch, outline, lat, lng, m, True)
 
 
 @inlined
@@ -72,31 +99,13 @@ def _degree_m(lat: float) -> tuple[float, float, float]:
     return n * (1.0 - E2) / w * RADIANS, n * cos_lat * RADIANS, cos_lat
 
 
-@inlined
-def _border_comes_near(columns: Columns, f: int, lat: float, lng: float, m: float, or_at: bool) -> bool:
-    """`_comes_near` for the border of an area."""
-    span, block = columns.span, columns.first_block[f]
-    return bool(
-        _comes_near(columns.edges, columns.boxes, block, span[f, 0], span[f, 1], span[f, 3], lat, lng, m, or_at)
-    )
-
-
-@inlined
-def _line_comes_near(columns: Columns, f: int, lat: float, lng: float, m: float) -> bool:
-    """`_comes_near` for the line of a corridor, or just as far."""
-    first, last, block = columns.span[f, 0], columns.span[f, 2], columns.first_block[f]
-    return bool(_comes_near(columns.edges, columns.boxes, block, first, first, last, lat, lng, m, True))
-
-
 @kernel
 def _comes_near(
-    edges: FloatArray, boxes: FloatArray, block: int, row: int, first: int, last: int,
-    lat: float, lng: float, m: float, or_at: bool,
+    edges: FloatArray, boxes: FloatArray, sketch: IntArray, outline: Outline, lat: float, lng: float, m: float,
+    or_at: bool,
 ) -> bool:  # fmt: skip
-    """True if one of the edges `first:last` is less than `m` metres away, or just as far and `or_at`.
-
-    `block` is the first box of their fence, `row` its first edge.
-    """
+    """True if the border is less than `m` metres away, or just as far and `or_at`."""
+    _, first, last, row, block = outline
     north_m, east_m, cos_lat = _degree_m(lat)
     plane = abs(lat) <= LAT_DEG_MAX and m <= RADIUS_M_MAX
     surely_m, perhaps_m = m * (1.0 - SHARE) - LEAST_M, m * (1.0 + SHARE) + LEAST_M
@@ -112,13 +121,26 @@ def _comes_near(
                 continue
         elif least_m(lat, lng, cos_lat, x0, y0, x1, y1) > m:
             continue
+        # the window in steps of the box, one wider each way: the sketch is right to half of one
+        step_x, step_y = (x1 - x0) / STEPS, (y1 - y0) / STEPS
+        left, right = _step(west - x0, step_x, -1.0), _step(east - x0, step_x, 1.0)
+        below, above = _step(south - y0, step_y, -1.0), _step(north - y0, step_y, 1.0)
+        off_x, off_y, each_x, each_y = (x0 - lng) * east_m, (y0 - lat) * north_m, step_x * east_m, step_y * north_m
+        slack_m = each_x + each_y
         for e in range(max(first, start), min(last, start + BLOCK)):
+            if near:
+                i0, j0, i1, j1 = row_of(sketch, e)
+                if (i0 > right and i1 > right) or (i0 < left and i1 < left):
+                    continue
+                if (j0 > above and j1 > above) or (j0 < below and j1 < below):
+                    continue
+                away_m = _plane_m(off_x + i0 * each_x, off_y + j0 * each_y, off_x + i1 * each_x, off_y + j1 * each_y)
+                if away_m > perhaps_m + slack_m:
+                    continue
+                if away_m < surely_m - slack_m:
+                    return True
             x0, y0, x1, y1 = row_of(edges, e)
             if near or (plane and _is_near(lat, lng, x0, y0) and _is_near(lat, lng, x1, y1)):
-                if (x0 > east and x1 > east) or (x0 < west and x1 < west):
-                    continue
-                if (y0 > north and y1 > north) or (y0 < south and y1 < south):
-                    continue
                 away_m = _plane_m((x0 - lng) * east_m, (y0 - lat) * north_m, (x1 - lng) * east_m, (y1 - lat) * north_m)
                 if away_m > perhaps_m:
                     continue
@@ -128,6 +150,14 @@ def _comes_near(
             if away_m < m or (or_at and away_m == m):
                 return True
     return False
+
+
+@kernel
+def _step(deg: float, step_deg: float, wider: float) -> int:
+    """Where in the steps of a box something is, and a step further; of a box without width it is beyond its steps."""
+    if step_deg == 0.0:
+        return int(2.0 * STEPS * wider)
+    return int(max(-2.0, min(STEPS + 2.0, deg / step_deg + wider)))
 
 
 @kernel

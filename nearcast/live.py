@@ -190,8 +190,16 @@ class Live:
             effects = self.engine.step(inputs, now_ms)
         frame = encode_frame(now_ms, _kept(inputs))
         commit = Commit(
-            self.seq + 1, now_ms, frame, effects.decisions, effects.deliveries, effects.endings, effects.resent,
-            tuple(effects.erased), _edited(effects), effects.erased,
+            self.seq + 1,
+            now_ms,
+            frame,
+            effects.decisions,
+            effects.deliveries,
+            effects.endings,
+            effects.resent,
+            tuple(effects.erased),
+            _edited(effects),
+            effects.erased,
         )
         try:
             with self.metrics.commit_timer():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from geo.border import Borders
 from geo.index import FenceIndex
-from geo.reach import circle_in, circle_out
+from geo.reach import circle_in, circle_out, outlines_of
 from geo.shape import Area, Circle, Corridor, Shape
 
 CENTRES = [(35.69, 139.7), (0.0, 0.0), (-54.8, -68.3), (79.9, 20.0), (84.0, 20.0), (10.0, 179.9)]
@@ -44,6 +44,7 @@ def shapes_at(lat: float, lng: float) -> list[Shape]:
 def test_the_short_way_agrees_with_the_signed_distance(centre: tuple[float, float], data: st.DataObject) -> None:
     shapes = shapes_at(*centre)
     borders, index = Borders.build(shapes), FenceIndex.build(shapes)
+    outlines = list(zip(*(part.tolist() for part in outlines_of(borders.columns, borders.row)), strict=True))
     metres = st.floats(-600, 600)
     for _ in range(20):
         lat = centre[0] + data.draw(metres) / 111_000
@@ -55,6 +56,6 @@ def test_the_short_way_agrees_with_the_signed_distance(centre: tuple[float, floa
             if abs(abs(signed_m) - radius_m) < 1e-6 and radius_m > 0:
                 continue  # no measure is that exact
             if f in fences[offsets[0] : offsets[1]]:
-                assert circle_in(borders.columns, f, lat, lng, radius_m) == (signed_m <= -radius_m)
+                assert circle_in(borders.columns, f, outlines[f], lat, lng, radius_m) == (signed_m <= -radius_m)
             else:
-                assert circle_out(borders.columns, f, lat, lng, radius_m) == (signed_m > radius_m)
+                assert circle_out(borders.columns, f, outlines[f], lat, lng, radius_m) == (signed_m > radius_m)
