@@ -16,6 +16,7 @@ import numpy as np
 
 from engine import layout, pool
 from engine.layout import FAR, NEVER, NONE, Array, State
+from engine.name_keys import NameKeys
 
 if TYPE_CHECKING:
     from engine.layout import Asks
@@ -43,6 +44,7 @@ class Devices:
         self.users: dict[str, int] = {}
         self.user_names: list[str] = []
         self.vacant: list[int] = []
+        self.name_keys = NameKeys()
         self.columns: dict[str, Array] = {}
         none = np.zeros(0, np.int64)
         book = np.zeros(5, np.int64)
@@ -170,6 +172,7 @@ class Devices:
         """Make the device as if it had never been heard of."""
         del self.slots[self.names[slot]]
         self.names[slot] = ""
+        self.name_keys.forget(slot)
         pool.put(self.state, slot, 0)
         self.state.table[slot] = layout.STRANGER[0]
         self.state.due[slot] = FAR

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine.batch import NO_REQUEST
-from engine.layout import WITH, Array
 from engine.outward import delivery_body
 from engine.ports import Delivery, DeliveryState, Ending
 from engine.told import KINDS
+from engine.wanted import Wanted
 from rules.decide import decide, matches
 from rules.facts import Kind, Occasion, Outcome, Send
 from rules.ids import action_key, h
@@ -44,22 +42,20 @@ class Judged:
     endings: list[Ending] = field(default_factory=list)
 
 
-#: Nobody has asked yet which kinds of transitions at a place have rules.
-_UNASKED = 255
-
-
 @dataclass(slots=True)
 class Judge:
     """Decides what happened, under one site. `people` are the facts, and are changed as the walk goes on."""
 
     site: Site
     people: People
-    _places: Sequence[Place] = ()
-    _wanted: Array = field(default_factory=lambda: np.zeros(0, np.uint8))
+    _wanted: Wanted = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._wanted = Wanted(self._kinds_at)
 
     def under(self, site: Site) -> None:
         """Judge under another version of the site from here on."""
-        self.site, self._places = site, ()
+        self.site, self._wanted = site, Wanted(self._kinds_at)
 
     def told(self, telling: Telling, judged: Judged) -> None:
         """Walk what was told in order. All that one device did at one instant holds before any of it is judged.
@@ -67,23 +63,12 @@ class Judge:
         Where no rule names a place nothing is to be judged: people are moved on in stretches.
         """
         done = 0
-        for end, hits in telling.groups(self._with_rules(telling)):
+        for end, hits in telling.groups(self._wanted.of(telling)):
             self.people.follow(telling, done, end)
             done = end
             for transition in sorted(map(telling.transition, hits), key=lambda t: (t.place.id, t.kind)):
                 self._transition(transition, judged)
         self.people.follow(telling, done, len(telling))
-
-    def _with_rules(self, telling: Telling) -> list[int]:
-        """The records of transitions that a rule may act on."""
-        if telling.places is not self._places:
-            self._places, self._wanted = telling.places, np.full(len(telling.places), _UNASKED, np.uint8)
-        told = telling.records["kind"] > WITH
-        place = np.where(told, telling.records["place"], 0)
-        wanted = self._wanted[place]
-        for number in set(place[told & (wanted == _UNASKED)].tolist()):
-            self._wanted[number] = self._kinds_at(telling.places[number])
-        return np.nonzero(told & ((self._wanted[place] >> telling.records["kind"]) & 1 == 1))[0].tolist()
 
     def _kinds_at(self, place: Place) -> int:
         """The kinds of transitions at a place that have rules, as bits."""

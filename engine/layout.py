@@ -126,15 +126,17 @@ FENCE = np.dtype(
 class Asks(NamedTuple):
     """What the places of a site ask of presence, by number.
 
-    `accuracy_max_m` is the worst accuracy that all fences take. `crossings` are the fences that a rule asks `crossed`
-    of, `boxes` the boxes round them (lng lat lng lat), `crossing_accuracy_m` the worst accuracy that any of them takes.
-    `dwells_most` is the largest number of `for` times of one fence.
+    `accuracy_max_m` is the worst accuracy that all fences take, `silence_ms` the silence that ends a stay at any of
+    them, NEVER where they differ: presence looks at a fence only where it must. `crossings` are the fences that a rule
+    asks `crossed` of, `boxes` the boxes round them (lng lat lng lat), `crossing_accuracy_m` the worst accuracy that any
+    of them takes. `dwells_most` is the largest number of `for` times of one fence.
     """
 
     fences: Array
     dwells: Array
     dwells_most: int
     accuracy_max_m: float
+    silence_ms: int
     crossings: Array
     boxes: Array
     crossing_accuracy_m: float

@@ -66,7 +66,7 @@ def on_fix(
         has_row, is_in = at_row == fence, at_fix == fence
         f += is_in
         entered_ms = s.rows[k].entered_ms if has_row else NEVER
-        if s.table[d].accuracy > asks.fences[fence].accuracy or (entered_ms != NEVER and time_ms <= entered_ms):
+        if _is_vague(asks, fence, s.table[d].accuracy) or (entered_ms != NEVER and time_ms <= entered_ms):
             # it does not count here; or a sighting or an edit began this stay later, and it says nothing of that
             k += has_row
         elif entered_ms != NEVER:
@@ -144,6 +144,12 @@ def finish(s: State, asks: Asks, d: int, n: int, held: Array) -> None:
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _is_vague(asks: Asks, fence: int, accuracy: float) -> bool:
+    """True if a fix of this accuracy does not count at a fence."""
+    return bool(accuracy > asks.accuracy_max_m and accuracy > asks.fences[fence].accuracy)
 
 
 @inlined
@@ -285,7 +291,8 @@ def _next_timer(s: State, asks: Asks, d: int, n: int, held: Array) -> tuple[int,
 def _silent_ms(s: State, asks: Asks, d: int, k: int) -> int:
     """When silence ends a row: not before an edit began it, ahead of the device's clock."""
     row = s.rows[k]
-    due_ms = s.table[d].clock_ms + asks.fences[row.fence].silence_ms
+    silence_ms = asks.silence_ms if asks.silence_ms != NEVER else asks.fences[row.fence].silence_ms
+    due_ms = s.table[d].clock_ms + silence_ms
     return int(due_ms if row.entered_ms == NEVER else max(due_ms, row.entered_ms))
 
 
@@ -293,7 +300,7 @@ def _silent_ms(s: State, asks: Asks, d: int, k: int) -> int:
 def _dwell_ms(s: State, asks: Asks, k: int) -> int:
     """When the next dwell time of a row is past; `FAR` when there is none, or one waits."""
     row = s.rows[k]
-    if row.entered_ms == NEVER or row.waits:
+    if row.entered_ms == NEVER or row.waits or asks.dwells_most == 0:
         return FAR
     fence = asks.fences[row.fence]
     for at in range(fence.dwell, fence.dwell_end):

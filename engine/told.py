@@ -171,7 +171,7 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
     devices.state.book[TOLDS] = 0
     records = devices.state.told[:count]
     has_moved = bool((records["kind"] == MOVED).any())
-    order = _order(records, devices.names, has_moved, rank)
+    order = _order(records, devices, has_moved, rank)
     # as rows of words: field by field it takes ten times as long
     records = records.view(np.int64).reshape(count, -1)[order].view(TOLD).ravel()
     names = [devices.names[slot] for slot in records["slot"].tolist()]
@@ -183,25 +183,29 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
     return [Telling(records, names, users, places, takers)]
 
 
-def _order(records: Array, names: Sequence[str], has_moved: bool, rank: Array) -> Array:
-    """The order in which records are told; `names` are those of the slots."""
+def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Array:
+    """The order in which records are told."""
     if records.size == 1:
         return np.zeros(1, np.int64)
     place = np.where(records["kind"] == MOVED, 0, records["place"]) if has_moved else records["place"]
     within = [records["kind"].astype(np.int64) << _RANK_BITS | rank[place], *([_hands(records)] if has_moved else ())]
     request, time_ms, slot = records["request"], records["time_ms"], records["slot"]
-    order = np.lexsort([*within, slot, time_ms, request])
-    if not _are_shared(request[order], time_ms[order], slot[order]):
-        return order  # no two devices at one instant of a request: names need not be compared
-    slots = slot.tolist()
+    high, low = devices.name_keys.of(slot, devices.names)
+    order = np.lexsort([*within, low, high, time_ms, request])
+    if not _are_shared(slot[order], [column[order] for column in (low, high, time_ms, request)]):
+        return order
+    # names of one beginning at one instant of a request: only now are they worth to be looked at
+    slots, names = slot.tolist(), devices.names
     by_name = {number: rank for rank, number in enumerate(sorted(set(slots), key=names.__getitem__))}
     return np.lexsort([*within, [by_name[number] for number in slots], time_ms, request])
 
 
-def _are_shared(request: Array, time_ms: Array, slot: Array) -> bool:
-    """Whether two devices have the same instant of a request, which are in order."""
-    same = (request[1:] == request[:-1]) & (time_ms[1:] == time_ms[:-1])
-    return bool((same & (slot[1:] != slot[:-1])).any())
+def _are_shared(slot: Array, keys: Sequence[Array]) -> bool:
+    """Whether devices share all of these keys, by which they are in order."""
+    others = slot[1:] != slot[:-1]
+    for key in keys:
+        others &= key[1:] == key[:-1]
+    return bool(others.any())
 
 
 def _hands(records: Array) -> Array:

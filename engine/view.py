@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.layout import FENCE, Array, Asks
+from engine.layout import FENCE, NEVER, Array, Asks
 from geo.reach import outlines_of
 from geo.shape import bounding_circle
 
@@ -131,12 +131,14 @@ def _asks(site: Site, dwells: Sequence[tuple[int, ...]]) -> Asks:
             d.exit_after_ms, d.silence_ms, d.max_silence_ms, d.usable_m, first, end, borders.row[n],
             d.enter_fixes, d.exit_fixes, d.instant, *outlines[n],
         )  # fmt: skip
+    silences = set(records["silence_ms"].tolist())
     crossings = [n for n, f in enumerate(fences) if site.rules.crossing_wanted(f.place)]
     return Asks(
         fences=records,
         dwells=np.array([ms for n in range(len(fences)) for ms in dwells[n]], np.int64),
         dwells_most=max(map(len, dwells), default=0),
         accuracy_max_m=float(records["accuracy"].min(initial=math.inf)),
+        silence_ms=silences.pop() if len(silences) == 1 else NEVER,
         crossings=np.array(crossings, np.int32),
         boxes=np.array([_box(fences[n].shape) for n in crossings]).reshape(-1, 4),
         crossing_accuracy_m=float(records["accuracy"][crossings].max(initial=0.0)),
