@@ -19,7 +19,7 @@ from rules.shapes import Desk, Fields, Key, Listing, Record, Shape, Table
 
 if TYPE_CHECKING:
     from geo.mistake import Mistake
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Json
 
 ENTER_RSSI: Final = -75.0

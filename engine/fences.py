@@ -14,8 +14,8 @@ from geo.geojson import Feature, read_features
 from geo.jsontext import JsonText, line_starts
 from geo.shape import Area, Circle, Shape
 from geo.timezone import timezone_at
+from rules.node import Node
 from rules.place import Place, PlaceKind
-from rules.reader import Node
 from rules.scalars import Text, Zone
 from rules.shapes import Desk, Fields, Key, Listing, Record
 

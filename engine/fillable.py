@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rules.scalars import Text
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk
 
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

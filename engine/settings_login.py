@@ -14,7 +14,7 @@ from rules.scalars import Word
 from rules.shapes import Fields, Key
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk, Record
 
 _SASL: Final = ("mechanism", "user", "password")

@@ -27,7 +27,7 @@ from rules.scalars import Duration, Quantity, Text, Whole, Word, Zone, size
 from rules.shapes import Desk, Fields, Key, Listing, Record, Shape, Table
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Json
 
 CHANNEL_NAME: Final = r"^[A-Za-z][A-Za-z0-9_-]{0,62}$"

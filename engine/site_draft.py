@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.settings import Settings
     from engine.site_map import SiteMap
     from rules.model import Rule
-    from rules.reader import Node
+    from rules.node import Node
     from rules.ruleset import RuleSet
 
 _OURS = re.compile(r"nearcast\.yaml|fences/[^/]+\.geojson|(?:beacons|rules|templates)/[^/]+\.yaml")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rules.model import Rule
-    from rules.reader import Node
+    from rules.node import Node
 
 #: The stages of a decision, in their order, and the keys of a rule that belong to each.
 _STAGES: tuple[tuple[frozenset[Reason], tuple[str, ...]], ...] = (

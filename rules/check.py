@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rules.model import Rule
+    from rules.node import Node
     from rules.place import Place, PlaceRef
-    from rules.reader import Node
     from rules.shapes import Desk
     from rules.texts import Template
 

@@ -5,6 +5,7 @@ Owns those mistakes. Must not know how texts are cut.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from geo.mistake import did_you_mean
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from rules.model import Action, Rule
+    from rules.node import Node
     from rules.place import Place, PlaceRef
-    from rules.reader import Node
     from rules.shapes import Desk
     from rules.texts import Field, Template
 
@@ -28,11 +29,17 @@ class PlaceWords:
 
     def __init__(self, places: Sequence[Place]) -> None:
         self.all = frozenset(word for place in places for word in place.data)
-        self._of: dict[tuple[str, str], set[str]] = {}
-        for place in places:
+        self._places = places
+
+    @cached_property
+    def _of(self) -> dict[tuple[str, str], set[str]]:
+        """The data of the places by each way to name them; few sites have a text that asks."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for place in self._places:
             names = [("id", place.id), *(("tag", tag) for tag in place.tags)]
             for name in names if place.group is None else [*names, ("group", place.group)]:
-                self._of.setdefault(name, set()).update(place.data)
+                found.setdefault(name, set()).update(place.data)
+        return found
 
     def of(self, rule: Rule) -> Collection[str]:
         """The data of the places at which a rule's occasions can be; of all where it names none."""

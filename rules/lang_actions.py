@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rules.content import canonical
 from rules.ids import h
 from rules.model import TTL_MS, Action
 from rules.scalars import NAME, Duration, Flag, Number, Word, name
@@ -17,7 +18,7 @@ from rules.texts import Template, Text, TextError, Words
 from rules.units import DAY_MS
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk, Json, Record
 
 T = TypeVar("T")
@@ -53,18 +54,19 @@ class _Datum(Shape[Any]):
     """A value of an action's `data`: a text with fields, a number, or `true` or `false`."""
 
     def read(self, node: Node, desk: Desk) -> Any:
-        shape: Shape[Any] = Rendered(empty=True)
+        shape: Shape[Any] = _RENDERED
         if isinstance(node.value, bool):
-            shape = Flag()
+            shape = _FLAG
         elif isinstance(node.value, int | float):
-            shape = Number()
+            shape = _NUMBER
         return shape.read(node, desk)
 
     def schema(self) -> Json:
         return {"type": ["string", "number", "boolean"]}
 
 
-_TITLE = Key(Rendered(empty=True), "the title, with fields such as `{place.name}`")
+_RENDERED, _FLAG, _NUMBER = Rendered(empty=True), Flag(), Number()
+_TITLE = Key(_RENDERED, "the title, with fields such as `{place.name}`")
 _BODY = Key(Rendered(), "the text, with fields such as `{place.name}`", required=True)
 
 #: The keys below a channel's name.
@@ -138,21 +140,4 @@ def template_of(name: str, node: Node, desk: Desk) -> Template | None:
         desk.needs(node, "texts by language, such as `ja: {title: ..., body: ...}`")
         return None
     words = TEMPLATE_FILE.read(node, desk)
-    return None if words is None else Template(name, words, digest=digest(node.plain()))
-
-
-def digest(content: Any) -> str:
-    """A name of a content: equal for equal content, whatever the order of keys, the comments and the spacing.
-
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    """
-    return h(_canonical(content))
-
-
-def _canonical(content: Any) -> str:
-    if isinstance(content, dict):
-        return "{" + ",".join(f"{k!r}:{_canonical(content[k])}" for k in sorted(content)) + "}"
-    if isinstance(content, list):
-        return "[" + ",".join(_canonical(v) for v in content) + "]"
-    return repr(content)
+    return None if words is None else Template(name, words, digest=h(canonical(node, [])))

@@ -16,11 +16,11 @@ from rules.shapes import Again, Cases, Either, Fields, Json, Key, Listing, Noted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.node import Node
     from rules.place import PlaceRef
-    from rules.reader import Node
     from rules.shapes import Desk
 
-_COMBINE = ("all", "any", "not")
+_COMBINE = frozenset({"all", "any", "not"})
 _ATTRIBUTE = Text(pattern=r"^[^\s{}][^{}]{0,127}$", example="tier", most=128)
 
 
@@ -176,13 +176,13 @@ class _ClauseShape(Shape[Clause]):
     """One clause: a combination (`all any not`) or a leaf."""
 
     def __init__(self) -> None:
-        self.cases: Cases[Clause] = Cases("a clause", {**dict.fromkeys(_COMBINE, _COMBINED), **_LEAVES})
+        self.cases: Cases[Clause] = Cases("a clause", {**dict.fromkeys(_COMBINED.keys, _COMBINED), **_LEAVES})
 
     def read(self, node: Node, desk: Desk) -> Clause | None:
         if node.is_list:
             desk.needs(node, "one clause", "write `{all: [...]}` or `{any: [...]}` around the list")
             return None
-        if node.is_mapping and any(kind in node.value for kind in _COMBINE):
+        if node.is_mapping and not _COMBINE.isdisjoint(node.value):
             leaf = next((child for kind, child in node.value.items() if kind in _LEAVES), None)
             if leaf is None:
                 return _COMBINED.read(node, desk)
@@ -201,7 +201,7 @@ class Audience(Shape[Clause]):
     """The audience of a rule: `all`, `any` and `not` over clauses."""
 
     def read(self, node: Node, desk: Desk) -> Clause | None:
-        if node.is_list or (node.is_mapping and not any(kind in node.value for kind in _COMBINE)):
+        if node.is_list or (node.is_mapping and _COMBINE.isdisjoint(node.value)):
             desk.needs(node, "one of `all`, `any`, `not`", "write `{all: [...]}` around the clauses")
             return None
         return CLAUSE.read(node, desk)

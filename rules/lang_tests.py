@@ -14,7 +14,7 @@ from rules.scalars import Anything, Distance, Duration, Flag, Text, Word, WordOr
 from rules.shapes import Fields, Key, Listing, Noted, OneOrMore, Record, Shape, Table
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk, Json
 
 NONE = "none"

@@ -18,7 +18,7 @@ from rules.units import DAY_MS, WEEKDAYS
 from rules.windows import EVERY_DAY
 
 if TYPE_CHECKING:
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk
 
 
@@ -153,6 +153,7 @@ class EventType(Shape[str]):
         return self.text.schema() | {"not": {"enum": list(_TAKEN)}}
 
 
+_EVENT_TYPE = EventType()
 _TAKEN = ("entered", "dwelled", "exited", "crossed", "timer")
 _WHERE = Table(OneOrMore(Plain()), pattern=r"^(data(\.[^.]+)+|id)$", example="data.sku", least=1)
 
@@ -174,7 +175,7 @@ _DWELLED = Fields(
 _HAPPENED = Fields(
     "a trigger",
     {
-        "event": _event(EventType()),
+        "event": _event(_EVENT_TYPE),
         "where": Key(
             _WHERE, "what the event must hold: a path such as `data.sku`, and the value or values it may have"
         ),
@@ -195,6 +196,7 @@ _TIMER = Fields(
     always=True,
 )
 
+_BY_KIND = {"dwelled": _DWELLED, "timer": _TIMER, "event": _HAPPENED}
 _WRONG_KEYS = {
     ("event", "place"): "an event has no place, add `{inside: ...}` to the audience",
     ("event", "for"): "only `dwelled` has `for`",
@@ -215,7 +217,7 @@ class _OneTrigger(Shape[Trigger]):
         if event is None:
             desk.needs(node, "`event:` and what happens", "write `{event: entered, place: {id: ...}}`")
             return None
-        if event.text not in _TAKEN and EventType().read(event, desk) is None:
+        if event.text not in _TAKEN and _EVENT_TYPE.read(event, desk) is None:
             return None
         kind = event.text if event.text in _TAKEN else "event"
         general = "transition" if kind in TRANSITIONS else kind
@@ -224,14 +226,14 @@ class _OneTrigger(Shape[Trigger]):
             if mend and not (kind == "dwelled" and wrong == "for"):
                 desk.wrong(child, f"does not belong to `{event.text}`", mend, key=True)
                 return None
-        shapes = {"dwelled": _DWELLED, "timer": _TIMER, "event": _HAPPENED}
-        return shapes.get(kind, _MOVED).read(node, desk)
+        return _BY_KIND.get(kind, _MOVED).read(node, desk)
 
     def schema(self) -> Json:
         return {"oneOf": [shape.schema() for shape in (_MOVED, _DWELLED, _HAPPENED, _TIMER)]}
 
 
-_ONE = Again("trigger", _OneTrigger)
+_ONE_TRIGGER = _OneTrigger()
+_ONE: Again[Trigger] = Again("trigger", lambda: _ONE_TRIGGER)
 _MANY: Fields[list[Trigger]] = Fields(
     "a trigger",
     {"any": Key(Listing(_ONE, most=100), "triggers, each of which makes the rule act", required=True)},
@@ -249,12 +251,12 @@ class Triggers(Shape[tuple[Trigger, ...]]):
         if node.get("any") is not None:
             found = _MANY.read(node, desk)
         else:
-            one = _OneTrigger().read(node, desk)
+            one = _ONE_TRIGGER.read(node, desk)
             found = None if one is None else [one]
-        return None if found is None else tuple(replace(t, index=i) for i, t in enumerate(found))
+        return None if found is None else tuple(replace(t, index=i) if i else t for i, t in enumerate(found))
 
     def schema(self) -> Json:
         return {"oneOf": [_ONE.schema(), _MANY.schema()]}
 
 
-DEFS: dict[str, Shape[Any]] = {"place": PLACE, "trigger": _OneTrigger()}
+DEFS: dict[str, Shape[Any]] = {"place": PLACE, "trigger": _ONE_TRIGGER}

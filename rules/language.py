@@ -5,7 +5,6 @@ Owns the top of the language; its parts are in `lang_*.py`. Must not know which 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from geo.mistake import did_you_mean
@@ -24,7 +23,7 @@ from rules.zones import day_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from rules.reader import Node
+    from rules.node import Node
     from rules.shapes import Desk, Json, Record
 
 #: Limits look back no farther: what is older may be forgotten.
@@ -242,8 +241,10 @@ RULE_KEYS: dict[str, Key] = {
 
 def _rule(record: Record) -> Rule:
     accuracy = record.get("max_accuracy")
-    given = {key: record.get(key) for key in _AS_THEY_ARE if record.get(key) is not None}
-    rule = Rule(
+    given = {key: record.values[key] for key in _AS_THEY_ARE if key in record.values}
+    if (age := record.get("max_event_age")) is not None:
+        given["max_event_age_ms"] = age
+    return Rule(
         record.get("id"),
         record.get("trigger"),
         tuple(record.get("actions")),
@@ -254,8 +255,6 @@ def _rule(record: Record) -> Rule:
         line=record.node.line,
         **given,
     )
-    age = record.get("max_event_age")
-    return rule if age is None else replace(rule, max_event_age_ms=age)
 
 
 _AS_THEY_ARE = (

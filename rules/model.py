@@ -155,6 +155,15 @@ class Rule:
         object.__setattr__(self, "looks_back", self.audience is not None and asks(self.audience, Visits))
         object.__setattr__(self, "key_head", part(self.id))
 
+    def with_parts(self, parts: Mapping[str, Any]) -> Rule:
+        """This very rule with its version, and with twins of its own parts in their place: before anybody has seen it.
+
+        A copy would cost a tenth of what reading the rule did.
+        """
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
+        return self
+
     @property
     def initial_fire(self) -> bool:
         """True if it acts on an `entered` that an edit of the places caused."""

@@ -1,7 +1,7 @@
 """YAML 1.2 files as trees of nodes that know where they stand.
 
-Owns what is YAML to us: mappings, lists, and the scalars of the YAML 1.2 core schema, so that `17:00`, `no` and `on`
-stay text. Anchors, tags, duplicate keys and deep nesting are mistakes. Must not know what any key means.
+Owns what is YAML to us, and what is said of all else: anchors, tags, duplicate keys and deep nesting are mistakes.
+Plain files, which most are, are read by `swift.py`. Must not know what any key means.
 """
 
 from __future__ import annotations
@@ -10,92 +10,17 @@ import io
 import re
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
-
 from geo.mistake import Mistake
-from rules.swift import NotPlainError, plain_events
+from rules.node import DEPTH_MAX, NODES_MAX, Node, Scalar, TooLargeError, plain_scalar
+from rules.swift import plain_documents
 from rules.syntax import in_words
 
 FILE_BYTES_MAX: Final = 1 << 20
-DEPTH_MAX: Final = 24
-NODES_MAX: Final = 100_000
 MISTAKES_MAX: Final = 100
 
-Scalar = None | bool | int | float | str
-
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
-_BASE = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,400}|[0-9]{1,400}(?:\.[0-9]{0,400})?)(?:[eE][-+]?[0-9]{1,4})?")
-_NUMBERS_BEGIN: Final = frozenset("+-.0123456789")
-_WORDS: dict[str, Scalar] = {"": None, "~": None}
-_WORDS |= dict.fromkeys(("null", "Null", "NULL"))
-_WORDS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
 # The parser itself stumbles over some broken input, such as an escape beyond Unicode: that is the file's fault.
 _STUMBLES = (ValueError, LookupError, ArithmeticError, AttributeError, TypeError, AssertionError, RecursionError)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Node:
-    """One mapping, list or scalar of a file, and where it stands.
-
-    `value` is a dict of nodes, a list of nodes, or a scalar; `text` is the scalar as written. `line` and `column`
-    count from 1; `key_line` and `key_column` are those of its key in a mapping, else its own. `name` is its key or
-    index, `parent` the node it stands in.
-    """
-
-    __slots__ = ("column", "file", "key_column", "key_line", "line", "name", "parent", "text", "value")
-
-    def __init__(self, value: Any, text: str, file: str, line: int, column: int) -> None:
-        self.value: Any = value
-        self.text = text
-        self.file = file
-        self.line = self.key_line = line
-        self.column = self.key_column = column
-        self.name: str | int = ""
-        self.parent: Node | None = None
-
-    @property
-    def is_mapping(self) -> bool:
-        return isinstance(self.value, dict)
-
-    @property
-    def is_list(self) -> bool:
-        return isinstance(self.value, list)
-
-    @property
-    def is_scalar(self) -> bool:
-        return not isinstance(self.value, dict | list)
-
-    @property
-    def path(self) -> str:
-        """Its place in the document, such as `limits.caps[0].per`; "" for the document itself."""
-        if self.parent is None:
-            return ""
-        before = self.parent.path
-        if isinstance(self.name, int):
-            return f"{before}[{self.name}]"
-        return f"{before}.{self.name}" if before else self.name
-
-    @property
-    def shown(self) -> str:
-        """What came, for a message: the scalar as written, else what it is."""
-        if self.is_mapping:
-            return "a mapping" if self.value else "{}"
-        if self.is_list:
-            return "a list" if self.value else "[]"
-        return self.text if self.value is not None or self.text else "nothing"
-
-    def get(self, name: str) -> Node | None:
-        """The node under a key, or None."""
-        return self.value.get(name) if isinstance(self.value, dict) else None
-
-    def plain(self) -> Any:
-        """The tree as dicts, lists and scalars."""
-        if isinstance(self.value, dict):
-            return {k: n.plain() for k, n in self.value.items()}
-        return [n.plain() for n in self.value] if isinstance(self.value, list) else self.value
 
 
 class _RefusedError(Exception):
@@ -118,7 +43,7 @@ class _Builder:
         self.mistakes.append(Mistake(self.file, line, column, what, None if got is None else one_line(got), mend))
 
     def take(self, event: Any) -> None:
-        """One event, of ruamel's classes or PyYAML's, which have the same names."""
+        """One event of the parser."""
         kind = type(event).__name__
         if kind == "ScalarEvent":
             if event.anchor is not None or event.tag is not None:
@@ -171,21 +96,11 @@ class _Builder:
             return ""
         if event.style:
             return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if text[0] not in _NUMBERS_BEGIN:
-            return text
-        if _INT.fullmatch(text):
-            return int(text)
-        if _BASE.fullmatch(text):
-            return int(text, 0)
-        if _FLOAT.fullmatch(text):
-            number = float(text)
-            if number in (float("inf"), float("-inf")) or text.lstrip("+-").isdigit():
-                self.wrong(line, column, "the number is too large", text, "put it in quotes if it is a text")
-                return 0
-            return number
-        return text
+        try:
+            return plain_scalar(text)
+        except TooLargeError:
+            self.wrong(line, column, "the number is too large", text, "put it in quotes if it is a text")
+            return 0
 
     def place(self, node: Node) -> None:
         """Put a node where it belongs: under the waiting key, as the next key, in the list, or as a document."""
@@ -228,9 +143,19 @@ def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mi
     decoded = _decode(text, builder)
     if decoded is None:
         return [], builder.mistakes
-    documents = _read_plain(decoded, file)
+    documents = plain_documents(decoded, file)
     if documents is not None:
         return documents, []
+    _read_closely(decoded, builder)
+    return builder.documents, _readable(sorted(builder.mistakes))
+
+
+def _read_closely(decoded: str, builder: _Builder) -> None:
+    """Read a text that is not plain, or in which something is wrong, and note what."""
+    from ruamel.yaml import YAML  # most sites need it for no file
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
     try:
         for event in YAML(typ="safe", pure=True).parse(io.StringIO(decoded)):
             builder.take(event)
@@ -244,18 +169,6 @@ def read_documents(text: str | bytes, *, file: str) -> tuple[list[Node], list[Mi
         builder.wrong(line, column, f"holds the control character U+{error.character:04X}", None, "remove it")
     except (YAMLError, *_STUMBLES) as error:
         builder.wrong(1, 1, f"is not YAML: {str(error) or type(error).__name__}".splitlines()[0])
-    return builder.documents, _readable(sorted(builder.mistakes))
-
-
-def _read_plain(text: str, file: str) -> list[Node] | None:
-    """The documents of a text that libyaml may read and that is without mistakes, else None."""
-    builder = _Builder(file)
-    try:
-        for event in plain_events(text):
-            builder.take(event)
-    except (NotPlainError, _RefusedError):
-        return None
-    return None if builder.mistakes else builder.documents
 
 
 def _readable(mistakes: list[Mistake]) -> list[Mistake]:

@@ -6,7 +6,7 @@ however many other rules there are. Must not know how a rule is judged, nor wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -14,8 +14,10 @@ from zoneinfo import ZoneInfo
 from geo.mistake import Mistake
 from rules.audience import purposes
 from rules.check import Draft, check
+from rules.content import canonical, in_braces
 from rules.facts import Kind
-from rules.lang_actions import digest, template_of
+from rules.ids import h
+from rules.lang_actions import template_of
 from rules.language import RULE
 from rules.model import TRANSITIONS, Rule, Trigger
 from rules.place import PlaceRef
@@ -27,8 +29,8 @@ from rules.zones import zone
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from rules.node import Node
     from rules.place import Place
-    from rules.reader import Node
     from rules.texts import Template
 
 Pair = tuple[Rule, Trigger]
@@ -200,11 +202,7 @@ def read_rules(
     if desk.mistakes:
         return None, sorted(set(desk.mistakes))
     known: dict[str, Any] = {}
-    rules = [
-        replace(d.rule, version=_version(d.node, d.rule, texts), **_in_common(d.rule, known))
-        for d in drafts
-        if d.rule is not None
-    ]
+    rules = [_completed(draft.node, draft.rule, texts, known) for draft in drafts if draft.rule is not None]
     return (
         RuleSet(
             tuple(rules),
@@ -217,12 +215,28 @@ def read_rules(
     )
 
 
-#: What of rules is likely to stand in others too.
-_IN_COMMON = ("schedule", "audience", "limits", "quiet_hours", "actions", "max_event_age_ms")
+#: What of rules is likely to stand in others too, and the keys that say it.
+_IN_COMMON = {
+    "schedule": "schedule",
+    "audience": "audience",
+    "limits": "limits",
+    "quiet_hours": "quiet_hours",
+    "actions": "actions",
+    "max_event_age_ms": "max_event_age",
+}
 
 
-def _in_common(rule: Rule, known: dict[str, Any]) -> dict[str, Any]:
-    return {name: shared(getattr(rule, name), known) for name in _IN_COMMON}
+def _completed(node: Node, rule: Rule, texts: Mapping[str, Template | None], known: dict[str, Any]) -> Rule:
+    """The rule with its version, made of the parts that it has in common with others."""
+    spelt: list[str] = []
+    said = {key: canonical(child, spelt) for key, child in node.value.items() if key != "tests"}
+    parts: dict[str, Any] = {"version": _version(said, rule, texts)}
+    for name, key in _IN_COMMON.items():
+        as_said = f"{name}: {said.get(key)} {spelt}"  # what is said and spelt alike is alike
+        if as_said not in known:
+            known[as_said] = shared(getattr(rule, name), known)
+        parts[name] = known[as_said]
+    return rule.with_parts(parts)
 
 
 def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Template | None]:
@@ -250,10 +264,8 @@ def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Templat
     return found
 
 
-def _version(node: Node, rule: Rule, texts: Mapping[str, Template | None]) -> str:
+def _version(said: Mapping[str, str], rule: Rule, texts: Mapping[str, Template | None]) -> str:
     """A short name of what a rule is and says: its tests, comments and the order of keys are no part of it."""
-    content = node.plain()
-    content.pop("tests", None)
     used = {a.template for a in rule.actions if a.template is not None}
-    words = {name: template.digest for name in used if (template := texts.get(name)) is not None}
-    return digest({"rule": content, "templates": words})[:12]
+    words = {name: repr(template.digest) for name in used if (template := texts.get(name)) is not None}
+    return h(in_braces({"rule": in_braces(said), "templates": in_braces(words)}))[:12]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from datetime import date, datetime
 
-    from rules.reader import Node, Scalar
+    from rules.node import Node, Scalar
     from rules.shapes import Desk, Json
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from rules.reader import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rules.reader import Node
+    from rules.node import Node
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -121,6 +121,8 @@ class Fields(Shape[T]):
         self.build = build
         self.always = always
         self.doc = doc
+        self._shapes = {name: key.shape for name, key in keys.items()}
+        self._required = [name for name, key in keys.items() if key.required]
 
     def read(self, node: Node, desk: Desk) -> T | None:
         if not node.is_mapping:
@@ -130,8 +132,8 @@ class Fields(Shape[T]):
             return None
         record = Record(node, desk, {})
         slips = self._read_keys(record)
-        for name, key in self.keys.items():
-            if key.required and name not in node.value:
+        for name in self._required:
+            if name not in node.value:
                 record.complete = False
                 # One mistake, one line: a missing key that was misspelt has its line already.
                 if f"did you mean `{name}`?" not in slips:
@@ -144,20 +146,21 @@ class Fields(Shape[T]):
 
     def _read_keys(self, record: Record) -> set[str]:
         """Read what stands under each known key; returns how the unknown ones were mended."""
-        slips = set()
+        slips: set[str] = set()
+        desk, values, shapes = record.desk, record.values, self._shapes
         for name, child in record.node.value.items():
-            key = self.keys.get(name)
+            shape = shapes.get(name)
             value = None
-            if key is None:
+            if shape is None:
                 mend = did_you_mean(name, self.keys)
                 slips.add(mend)
-                record.desk.wrong(child, "is not a known key", mend, key=True)
+                desk.wrong(child, "is not a known key", mend, key=True)
             else:
-                value = key.shape.read(child, record.desk)
+                value = shape.read(child, desk)
             if value is None:
                 record.complete = False
             else:
-                record.values[name] = value
+                values[name] = value
         return slips
 
     def schema(self) -> Json:
@@ -190,8 +193,9 @@ class Listing(Shape[list[T]]):
             entries = "entry" if bound.endswith(" 1") else "entries"
             desk.wrong(node, f"needs {bound} {entries}", got=f"{len(node.value)} of them" if node.value else "[]")
             return None
-        values = [self.item.read(child, desk) for child in node.value]
-        return None if any(v is None for v in values) else [v for v in values if v is not None]
+        read = self.item.read
+        values = [value for child in node.value if (value := read(child, desk)) is not None]
+        return values if len(values) == len(node.value) else None
 
     def schema(self) -> Json:
         return {"type": "array", "items": self.item.schema(), "minItems": self.least, "maxItems": self.most}
@@ -270,11 +274,11 @@ class Cases(Shape[T]):
     def __init__(self, what: str, cases: Mapping[str, Fields[Any]]) -> None:
         self.what = what
         self.cases = cases
+        self._one_of = "one of " + ", ".join(f"`{name}`" for name in cases)
 
     def read(self, node: Node, desk: Desk) -> T | None:
-        one_of = "one of " + ", ".join(f"`{name}`" for name in self.cases)
         if not node.is_mapping:
-            desk.needs(node, f"{self.what} with {one_of}")
+            desk.needs(node, f"{self.what} with {self._one_of}")
             return None
         heads = [name for name in node.value if name in self.cases]
         if len(heads) == 1:
@@ -287,7 +291,7 @@ class Cases(Shape[T]):
             name, child = next(iter(node.value.items()))
             desk.wrong(child, f"does not begin {self.what}", did_you_mean(name, self.cases), key=True)
         else:
-            desk.needs(node, f"{self.what} with {one_of}")
+            desk.needs(node, f"{self.what} with {self._one_of}")
         return None
 
     def schema(self) -> Json:

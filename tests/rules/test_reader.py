@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.reader import DEPTH_MAX, FILE_BYTES_MAX, NODES_MAX, Node, read_documents
+from rules.node import DEPTH_MAX, NODES_MAX, Node
+from rules.reader import FILE_BYTES_MAX, read_documents
 
 
 def plain(text: str) -> object:
@@ -237,12 +238,12 @@ _WORDS += ["\r\n", "\u2028", "\ufeff"]
 def test_libyaml_reads_what_it_may_read_as_ruamel_does(text: str) -> None:
     swift = told(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rules.reader._read_plain", lambda text, file: None)
+        patch.setattr("rules.reader.plain_documents", lambda text, file: None)
         assert told(text) == swift
 
 
 def test_a_plain_file_is_read_by_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("rules.reader.YAML")
+    monkeypatch.delattr("rules.reader._read_closely")
     text = "id: a\nactions: [push: {title: \"Hi, {place.name}\"}]\n---\nid: b\nwindows:\n  - {from: '10:00'}\n"
     assert [yaml.safe_load(part) for part in text.split("---")] == [
         d.plain() for d in read_documents(text, file="f")[0]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from rules.language import RULE as RULE_SHAPE
-from rules.reader import Node, read_documents
+from rules.node import Node
+from rules.reader import read_documents
 from rules.schema import rules_schema, templates_schema
 from rules.shapes import Desk
 from tests.rules.scene import RULE, TEMPLATE, rule_of
