@@ -9,7 +9,7 @@ the fences that cover them and the border of those that may (`paint`, `record`);
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,10 +53,13 @@ class FenceIndex:
     """An immutable index over fences numbered by their place in the sequence it was built from."""
 
     def __init__(self, version: Version) -> None:
-        self.version = version
         self.size = len(version.row)
         self.resolutions = version.resolutions
         """The H3 resolutions at which points are looked up."""
+        self._stand_on(version)
+
+    def _stand_on(self, version: Version) -> None:
+        self.version = version
         arena = version.cells.arena
         plain = bool((version.row == np.arange(self.size)).all())
         self._tables = Tables(
@@ -132,6 +135,13 @@ class FenceIndex:
         it asks for one point only where a single ping is posted.
         """
         return match(self._tables, np.ascontiguousarray(lat_deg, np.float64), np.ascontiguousarray(lng_deg, np.float64))
+
+    def settle(self) -> None:
+        """Move the cells into memory of the process's own, should they lie in the pages of a file.
+
+        Lookups are a tenth faster there. They go on meanwhile, in other threads; nobody may edit the index.
+        """
+        self._stand_on(replace(self.version, cells=self.version.cells.copied()))
 
     @property
     def borders(self) -> Borders:

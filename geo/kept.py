@@ -20,6 +20,9 @@ from geo.shape import Area, Circle, Corridor, Shape, chains_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
+#: Most of what is kept: these need not be copied out of a file before the index can be asked. See `FenceIndex.settle`.
+CELLS = frozenset({"table", "slots", "arena"})
+
 _AREA, _CIRCLE, _CORRIDOR = 0, 1, 2
 
 

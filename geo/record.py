@@ -65,6 +65,12 @@ class Cells:
         """Cells that were written before, as `filled` gave them. The first edit takes a longer copy."""
         return cls(table, slots, arena, Written(len(slots) // TILE_CELLS, len(arena) - BEHIND))
 
+    def copied(self) -> Cells:
+        """The same cells in other memory."""
+        arena = aligned(len(self.arena))
+        arena[:] = self.arena
+        return Cells(self.table.copy(), self.slots.copy(), arena, self.written)
+
     def filled(self) -> tuple[IntArray, IntArray, IntArray]:
         """(table, slots, arena) as far as they are written, with what lookups touch behind that."""
         written = self.written

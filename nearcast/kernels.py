@@ -6,6 +6,7 @@ loaded when it is first called.
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,19 @@ def ready_kernels(*, pings: bool = False) -> None:
     if pings:
         load_for_pings()
     collect_as_usual()
+
+
+def begin_kernels() -> Future[None]:
+    """Compile those that are not on disk, and begin to load what every ping meets, in a thread.
+
+    To load machine code takes the interpreter for half of the time only: a start reads its rules meanwhile.
+    """
+    if not is_warm():
+        _compile()
+    pool = ThreadPoolExecutor(1, "kernels")
+    loading = pool.submit(load_for_pings)
+    pool.shutdown(wait=False)
+    return loading
 
 
 def _compile() -> None:

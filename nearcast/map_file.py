@@ -5,8 +5,9 @@ not say; whoever deletes it costs the next start some seconds. Must not know wha
 
     magic | length of the head | head | arrays, each from a multiple of ALIGNED on
 
-The head is JSON: the stamp of the sources, and of each array its name, dtype, shape and checksum. Arrays are read into
-memory that starts with a line of the processor's cache, where the index wants it.
+The head is JSON: the stamp of the sources, and of each array its name, dtype, shape and checksum. Cells, nine tenths of
+all, are not read into memory but stay in the file's pages until the process is ready: new memory is what a start would
+wait for longest. Arrays start with a line of the processor's cache, where the index wants it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import mmap
 import os
 import shutil
 import weakref
@@ -29,6 +31,7 @@ import engine
 import geo
 import rules
 from engine.site_map import arrays_of_map, map_of
+from geo.kept import CELLS
 from geo.record import aligned
 from geo.sources import sources_of
 from geo.uncollected import uncollected
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from engine.site_map import SiteMap
     from geo.index import FenceIndex
     from geo.kept import Arrays
+
+    Block = np.ndarray[Any, Any]
 
 #: The file is the store's with this behind it.
 SUFFIX: Final = ".map"
@@ -143,23 +148,33 @@ def _read(file: BufferedReader) -> Arrays | None:
     head: Mapping[str, Any] = orjson.loads(text)
     if head["stamp"] != stamp():
         return None
+    pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     arrays = {}
     for name, said in head["arrays"].items():
         file.seek(-file.tell() % ALIGNED, os.SEEK_CUR)
-        block = _block(np.dtype(said["dtype"]), tuple(said["shape"]))
-        if file.readinto(_bytes_of(block)) != block.nbytes or zlib.crc32(_bytes_of(block)) != said["crc"]:
+        dtype, shape = np.dtype(said["dtype"]), tuple(said["shape"])
+        block = _mapped(pages, file, dtype, shape) if name in CELLS else _read_block(file, dtype, shape)
+        if block is None or zlib.crc32(_bytes_of(block)) != said["crc"]:
             raise ValueError(f"`{name}` is broken")
         arrays[name] = block
     return arrays
 
 
-def _block(dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """An array that nothing is written to yet."""
+def _read_block(file: BufferedReader, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Block | None:
+    """An array from the file; None if the file is too short."""
     size = math.prod(shape) * dtype.itemsize
-    return aligned(-(-size // 4)).view(np.uint8)[:size].view(dtype).reshape(shape)
+    block = aligned(-(-size // 4)).view(np.uint8)[:size].view(dtype).reshape(shape)
+    return block if file.readinto(_bytes_of(block)) == size else None
 
 
-def _bytes_of(block: np.ndarray[Any, Any]) -> memoryview:
+def _mapped(pages: mmap.mmap, file: BufferedReader, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Block | None:
+    """The same, as it lies in the file's pages; what is written to it stays in the process."""
+    start = file.tell()
+    end = file.seek(math.prod(shape) * dtype.itemsize, os.SEEK_CUR)
+    return np.ndarray(shape, dtype, buffer=pages, offset=start) if end <= len(pages) else None
+
+
+def _bytes_of(block: Block) -> memoryview:
     return block.reshape(-1).view(np.uint8).data
 
 

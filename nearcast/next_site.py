@@ -25,3 +25,9 @@ def read_next(files: Mapping[str, bytes], previous: SiteMap | None) -> tuple[Sit
     """`read_site`, once nobody else is about to read."""
     with _ONE_AT_A_TIME:
         return read_site(files, previous=previous)
+
+
+def settle(site_map: SiteMap) -> None:
+    """`FenceIndex.settle`, once nobody is about to read."""
+    with _ONE_AT_A_TIME:
+        site_map.index.settle()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -19,9 +18,10 @@ from connectors.logs import configure_logs
 from engine.listen import parse_listen
 from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
+from geo.uncollected import collect_as_usual
 from nearcast.fault import ExitCode, UsageFaultError
 from nearcast.folder import read_folder
-from nearcast.kernels import ready_kernels
+from nearcast.kernels import begin_kernels
 from nearcast.map_file import MapFile
 from nearcast.site_store import store_path
 
@@ -48,10 +48,12 @@ def run(path: Path, options: RunOptions) -> int:
     map_file.begin()
     from nearcast.wiring import Surroundings  # the rest of a start is imported while the map is read
 
-    ready_kernels(pings=True)
-    sys.setswitchinterval(SWITCH_S)
     around = Surroundings(
-        clock=MachineClock(), show=_print_line, colour=sys.stdout.isatty(), listen=listen_option(options.listen)
+        clock=MachineClock(),
+        show=_print_line,
+        colour=sys.stdout.isatty(),
+        listen=listen_option(options.listen),
+        kernels=begin_kernels().result,
     )
     with contextlib.suppress(KeyboardInterrupt):
         run_loop(_serve(path, files, around, map_file))
@@ -72,7 +74,8 @@ async def _serve(path: Path, files: dict[str, bytes], around: Surroundings, map_
     from nearcast.wiring import start
 
     process = await start(path, files, around, map_file)
-    gc.freeze()  # what a start leaves behind lives as long as the process: the collector need not walk it again
+    collect_as_usual()
+    sys.setswitchinterval(SWITCH_S)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,6 +30,7 @@ from nearcast.fault import InputFaultError
 from nearcast.in_force import tell_site
 from nearcast.live import Live
 from nearcast.map_file import MapFile
+from nearcast.next_site import settle
 from nearcast.recover import Recovered, recover
 from nearcast.reload import Reloader
 from nearcast.upkeep import Upkeep
@@ -53,13 +54,17 @@ GRACE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a process is given from outside: the clock, where printed messages go, where to listen (None: settings)."""
+    """What a process is given from outside: the clock, where printed messages go, where to listen (None: settings).
+
+    `kernels` returns once those are loaded that pings meet: nobody is listened to before.
+    """
 
     clock: Clock
     show: Callable[[str], None]
     colour: bool = False
     listen: tuple[str, int] | None = None
     progress: Callable[[str], None] = lambda _: None
+    kernels: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -114,6 +119,7 @@ async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, ma
         if site is not None:
             # before the first ping: to gather a large map holds up everybody
             await asyncio.to_thread(map_file.keep, site.map)
+        await asyncio.to_thread(around.kernels)
         around.progress("folding the journal")
         back = await asyncio.to_thread(recover, store, around.clock.now_ms(), known=site)
         if back.differences:
@@ -171,6 +177,8 @@ async def _start(
         map="kept" if map_file.was_read else "made",
     )  # fmt: skip
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
+    if map_file.was_read:
+        beside.append(asyncio.create_task(asyncio.to_thread(settle, live.engine.site.map)))
     return Process(store, live, metrics, door, reloader, server, map_file, loop, beside)
 
 

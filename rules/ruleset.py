@@ -138,6 +138,8 @@ class RuleSet:
 
     def dwell_durations(self, place: Place) -> tuple[int, ...]:
         """The dwell times, in ms and ascending, that rules ask for at a place."""
+        if Kind.DWELLED not in self._transitions:
+            return ()
         found = self._dwells.get(place.id)
         if found is None:
             wanted = {trigger.dwell_ms for _, trigger in self._at(place, Kind.DWELLED) if trigger.dwell_ms is not None}
@@ -146,7 +148,7 @@ class RuleSet:
 
     def crossing_wanted(self, place: Place) -> bool:
         """True if a rule asks for `crossed` at a place."""
-        return any(True for _ in self._at(place, Kind.CROSSED))
+        return Kind.CROSSED in self._transitions and any(True for _ in self._at(place, Kind.CROSSED))
 
     @property
     def running(self) -> frozenset[str]:

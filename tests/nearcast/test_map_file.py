@@ -172,3 +172,34 @@ def test_reading_may_begin_ahead(store: Path) -> None:
     kept = file.read()
     assert kept is not None
     assert same(site_of(files_of(2), kept), site)
+
+
+def test_an_index_out_of_the_file_answers_alike_before_and_after_it_moves_into_memory_of_its_own(store: Path) -> None:
+    site = site_of(files_of(1))
+    MapFile(store).keep(site.map)
+    kept = MapFile(store).read()
+    assert kept is not None
+    again = site_of(files_of(1), kept)
+    assert same(again, site)
+    in_file = again.index.version.cells
+    again.index.settle()
+    MapFile(store).path.write_bytes(b"")
+    assert again.index.version.cells.arena is not in_file.arena
+    del in_file
+    assert same(again, site)
+    assert same(site_of(files_of(2), again.map), site_of(files_of(2)))
+
+
+def test_an_index_out_of_the_file_may_be_edited_and_the_file_stays_as_it_was(store: Path) -> None:
+    site = site_of(files_of(1))
+    MapFile(store).keep(site.map)
+    before = MapFile(store).path.read_bytes()
+    kept = MapFile(store).read()
+    assert kept is not None
+    files = files_of(1)
+    document = orjson.loads(files["fences/b.geojson"])
+    del document["features"][3]
+    files["fences/b.geojson"] = orjson.dumps(document)
+    assert same(site_of(files, kept), site_of(files))
+    assert same(site_of(files_of(1), kept), site)
+    assert MapFile(store).path.read_bytes() == before
