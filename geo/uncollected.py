@@ -36,3 +36,4 @@ def collect_as_usual() -> None:
     """From now on the collector looks as usual, and not at what is there: that stays as long as the process."""
     gc.freeze()
     gc.set_threshold(*_USUAL)
+    gc.enable()

@@ -16,7 +16,7 @@ import typer
 
 from engine.ports import StoreError
 from geo.mistake import MistakesError
-from geo.uncollected import collect_seldom
+from geo.uncollected import collect_seldom, uncollected
 from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
 
 app = typer.Typer(
@@ -113,10 +113,11 @@ def run(
 
     `curl -d '{"device":"d-1","time":1795593600000,"lat":35.6909,"lng":139.7003}' localhost:8080/v1/pings`
     """
-    from nearcast.replay_options import RunOptions
-    from nearcast.run import run as run_site
+    with uncollected():  # `run` has the collector look as usual once it is ready
+        from nearcast.replay_options import RunOptions
+        from nearcast.run import run as run_site
 
-    raise typer.Exit(run_site(site, options=RunOptions(listen=listen)))
+        raise typer.Exit(run_site(site, options=RunOptions(listen=listen)))
 
 
 @app.command()

@@ -5,9 +5,9 @@ not say; whoever deletes it costs the next start some seconds. Must not know wha
 
     magic | length of the head | head | arrays, each from a multiple of ALIGNED on
 
-The head is JSON: the stamp of the sources, and of each array its name, dtype, shape and checksum. Cells, nine tenths of
-all, are not read into memory but stay in the file's pages until the process is ready: new memory is what a start would
-wait for longest. Arrays start with a line of the processor's cache, where the index wants it.
+The head is JSON: the stamp of the sources, and of each array its name, dtype, shape and checksum. Arrays start with a
+line of the processor's cache, where the index wants it. A start leaves the cells, nine tenths of all, in the file's
+pages until the process is ready: new memory is what it would wait for longest.
 """
 
 from __future__ import annotations
@@ -57,9 +57,13 @@ SPARE: Final = 4
 
 
 class MapFile:
-    """The kept map of one store. `warn` gets one line where it cannot be used, or cannot be written."""
+    """The kept map of one store. `warn` gets one line where it cannot be used, or cannot be written.
 
-    def __init__(self, store: Path, warn: Callable[[str], None] = lambda _: None) -> None:
+    With `in_pages` cells stay in the pages of the file when it is read: whoever asks the index for long settles it.
+    """
+
+    def __init__(self, store: Path, warn: Callable[[str], None] = lambda _: None, *, in_pages: bool = False) -> None:
+        self.in_pages = in_pages
         self.store = store
         self.path = store.with_name(store.name + SUFFIX)
         self._warn = warn
@@ -83,7 +87,7 @@ class MapFile:
     def _read(self) -> SiteMap | None:
         try:
             with self.path.open("rb") as file:
-                arrays = _read(file)
+                arrays = _read(file, CELLS if self.in_pages else frozenset())
             found = None if arrays is None else map_of(arrays)
         except FileNotFoundError:
             return None
@@ -137,8 +141,11 @@ def _write(file: IO[bytes], arrays: Arrays) -> None:
     file.truncate()
 
 
-def _read(file: BufferedReader) -> Arrays | None:
-    """The arrays of a file; None if other sources wrote it. Raises `ValueError` and its like where it is not whole."""
+def _read(file: BufferedReader, in_pages: frozenset[str]) -> Arrays | None:
+    """The arrays of a file; None if other sources wrote it. Raises `ValueError` and its like where it is not whole.
+
+    Those named in `in_pages` are not read into memory.
+    """
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError("it is no map")
     size, crc = int.from_bytes(file.read(8), "little"), int.from_bytes(file.read(4), "little")
@@ -153,7 +160,7 @@ def _read(file: BufferedReader) -> Arrays | None:
     for name, said in head["arrays"].items():
         file.seek(-file.tell() % ALIGNED, os.SEEK_CUR)
         dtype, shape = np.dtype(said["dtype"]), tuple(said["shape"])
-        block = _mapped(pages, file, dtype, shape) if name in CELLS else _read_block(file, dtype, shape)
+        block = _mapped(pages, file, dtype, shape) if name in in_pages else _read_block(file, dtype, shape)
         if block is None or zlib.crc32(_bytes_of(block)) != said["crc"]:
             raise ValueError(f"`{name}` is broken")
         arrays[name] = block

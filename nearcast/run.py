@@ -44,16 +44,17 @@ def run(path: Path, options: RunOptions) -> int:
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
-    map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning)
+    map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning, in_pages=True)
     map_file.begin()
-    from nearcast.wiring import Surroundings  # the rest of a start is imported while the map is read
+    kernels = begin_kernels()
+    from nearcast.wiring import Surroundings  # the rest of a start is imported while these two come
 
     around = Surroundings(
         clock=MachineClock(),
         show=_print_line,
         colour=sys.stdout.isatty(),
         listen=listen_option(options.listen),
-        kernels=begin_kernels().result,
+        kernels=kernels.result,
     )
     with contextlib.suppress(KeyboardInterrupt):
         run_loop(_serve(path, files, around, map_file))

@@ -177,7 +177,7 @@ async def _start(
         map="kept" if map_file.was_read else "made",
     )  # fmt: skip
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
-    if map_file.was_read:
+    if map_file.was_read and map_file.in_pages:
         beside.append(asyncio.create_task(asyncio.to_thread(settle, live.engine.site.map)))
     return Process(store, live, metrics, door, reloader, server, map_file, loop, beside)
 

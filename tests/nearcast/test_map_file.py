@@ -104,7 +104,8 @@ def test_it_is_written_once_and_again_after_an_edit(store: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.3, 0.7, 0.999])
 @pytest.mark.parametrize("how", ["cut", "flip"])
-def test_a_broken_file_is_never_used(store: Path, share: float, how: str) -> None:
+@pytest.mark.parametrize("in_pages", [False, True])
+def test_a_broken_file_is_never_used(store: Path, share: float, how: str, in_pages: bool) -> None:
     file = MapFile(store)
     file.keep(site_of(files_of(1)).map)
     whole = file.path.read_bytes()
@@ -113,7 +114,7 @@ def test_a_broken_file_is_never_used(store: Path, share: float, how: str) -> Non
         at = next(k for k in range(at, len(whole)) if whole[k])  # what lies between two arrays is nobody's
     broken = whole[:at] if how == "cut" else whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
     file.path.write_bytes(broken)
-    assert MapFile(store).read() is None
+    assert MapFile(store, in_pages=in_pages).read() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\x00", module.MAGIC + b"\xff" * 64])
@@ -177,7 +178,7 @@ def test_reading_may_begin_ahead(store: Path) -> None:
 def test_an_index_out_of_the_file_answers_alike_before_and_after_it_moves_into_memory_of_its_own(store: Path) -> None:
     site = site_of(files_of(1))
     MapFile(store).keep(site.map)
-    kept = MapFile(store).read()
+    kept = MapFile(store, in_pages=True).read()
     assert kept is not None
     again = site_of(files_of(1), kept)
     assert same(again, site)
@@ -194,7 +195,7 @@ def test_an_index_out_of_the_file_may_be_edited_and_the_file_stays_as_it_was(sto
     site = site_of(files_of(1))
     MapFile(store).keep(site.map)
     before = MapFile(store).path.read_bytes()
-    kept = MapFile(store).read()
+    kept = MapFile(store, in_pages=True).read()
     assert kept is not None
     files = files_of(1)
     document = orjson.loads(files["fences/b.geojson"])
