@@ -30,7 +30,8 @@ class Rows(NamedTuple):
     """A batch of fixes and sightings, as columns in the table's numbers.
 
     `user` is NONE where none was named. `fences[offsets[i] : offsets[i + 1]]` are those of row i, ascending. `borders`
-    are the requests' ends, `code` is filled with what became of each row.
+    are the requests' ends, `code` is filled with what became of each row. `ends` are those of the frames that were
+    joined to the batch, `instants` when each was taken by the machine's clock.
     """
 
     device: Array
@@ -46,41 +47,54 @@ class Rows(NamedTuple):
     fences: Array
     borders: Array
     code: Array
+    ends: Array
+    instants: Array
 
 
 @kernel
-def work(s: State, asks: Asks, rows: Rows, held: Array, first: int, request: int) -> int:
-    """Work the rows from `first` on, in order; returns the row to go on from once there is more room.
+def work(
+    s: State, asks: Asks, rows: Rows, held: Array, first: int, frame: int, until_ms: int, request: int
+) -> tuple[int, int]:
+    """Work the rows from `first` on, in order, which is one of `frame`; returns the row and the frame to go on from.
 
-    `request` is the number of the batch's first. The queue must have room for all rows.
+    That is where more room is needed; or the next frame, if it may have a timer to fire first, or is not before
+    `until_ms`, or the one before it has rows that are left to Python. `request` is the number of the batch's first.
+    The queue must have room for all rows.
     """
-    border = 0
-    for i in range(first, rows.device.size):
-        while i >= rows.borders[border]:
-            border += 1
-        d, time_ms = wide(rows.device[i]), rows.time_ms[i]
-        device = s.table[d]
-        if rows.sighting[i] or s.aside[d] or device.busy == ASIDE:
-            s.aside[d] = 1
-            rows.code[i] = ASKED
-            continue
-        if time_ms <= device.fix_ms:
-            rows.code[i] = DUPLICATE if time_ms == device.fix_ms else LATE
-            continue
-        fences = rows.fences[rows.offsets[i] : rows.offsets[i + 1]]
-        user = wide(rows.user[i])
-        lat, lng, accuracy = rows.lat[i], rows.lng[i], rows.accuracy[i]
-        fix = (time_ms, rows.received_ms[i], lat, lng, accuracy, wide(rows.mocked[i]))
-        if _is_calm(s, asks, d, user, time_ms, lat, lng, accuracy, fences) and not may_cross(
-            s, asks, d, time_ms, lat, lng
-        ):
-            _note(s, asks, d, user, fix)
-        elif _has_room(s, asks, d, fences.size):
-            take_fix(s, asks, d, user, fix, fences, held, request + border)
-        else:
-            return i
-        rows.code[i] = DONE
-    return int(rows.device.size)
+    border, left = _border_of(rows.borders, first), False
+    for i in range(rows.ends[frame - 1] if frame > 0 else 0, first):
+        left |= rows.code[i] == ASKED
+    for f in range(frame, rows.ends.size):
+        now_ms = rows.instants[f]
+        if f > frame and (left or now_ms >= until_ms or is_due(s, now_ms)):
+            return first, f
+        for i in range(first, rows.ends[f]):
+            while i >= rows.borders[border]:
+                border += 1
+            d, time_ms = wide(rows.device[i]), rows.time_ms[i]
+            device = s.table[d]
+            if rows.sighting[i] or s.aside[d] or device.busy == ASIDE:
+                s.aside[d] = 1
+                rows.code[i], left = ASKED, True
+                continue
+            if time_ms <= device.fix_ms:
+                rows.code[i] = DUPLICATE if time_ms == device.fix_ms else LATE
+                continue
+            fences = rows.fences[rows.offsets[i] : rows.offsets[i + 1]]
+            user = wide(rows.user[i])
+            lat, lng, accuracy = rows.lat[i], rows.lng[i], rows.accuracy[i]
+            fix = (time_ms, rows.received_ms[i], lat, lng, accuracy, wide(rows.mocked[i]))
+            if _is_calm(s, asks, d, user, time_ms, lat, lng, accuracy, fences) and not may_cross(
+                s, asks, d, time_ms, lat, lng
+            ):
+                _note(s, asks, d, user, fix)
+            elif _has_room(s, asks, d, fences.size):
+                take_fix(s, asks, d, user, fix, fences, held, request + border)
+            else:
+                return i, f
+            rows.code[i] = DONE
+        first = rows.ends[f]
+    return first, rows.ends.size
 
 
 @kernel
@@ -148,6 +162,19 @@ def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, n
                 told = True
             tell(s, d, WITH, row.fence, time_ms, FIX, row.entered_ms, 0, request, now_ms)
     s.table[d].user = user
+
+
+@inlined
+def _border_of(borders: Array, row: int) -> int:
+    """The number of the request that a row is of."""
+    low, high = 0, borders.size
+    while low < high:
+        middle = (low + high) >> 1
+        if borders[middle] <= row:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @inlined

@@ -15,13 +15,14 @@ import numpy as np
 from engine.batch import ASKED, DONE, DUPLICATE, LATE, NO_REQUEST, NOTHING_HELD, Rows, ring, work
 from engine.devices import Devices, enough, longer
 from engine.hearing import Hearing
-from engine.layout import NEVER, NONE, QUEUED, Array
+from engine.layout import FAR, NEVER, NONE, QUEUED, TOLDS, Array
 from engine.queue import schedule_all
 from engine.told import Telling, tellings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.joined import Joined
     from engine.view import View
     from engine.wire import Located
     from engine.zones import Signal
@@ -95,19 +96,19 @@ class Sense:
 
     def located(self, batch: Located, now_ms: int, first_request: int) -> tuple[list[Telling], Counted]:
         """Work a batch of accepted pings and sightings; its requests are numbered from `first_request`."""
-        rows = self._rows(batch, now_ms)
-        count, at = rows.device.size, 0
-        self.devices.make_room_for_timers(count)
-        while (at := work(self.devices.state, self.view.asks, rows, NOTHING_HELD, at, first_request)) < count:
-            matched = int(rows.offsets[at + 1] - rows.offsets[at])
-            self.devices.make_room(self.view.asks, int(rows.device[at]), matched)
-            self.devices.make_room_for_timers(count - at)
-        if rows.sighting.any() or (rows.code == ASKED).any():
-            self._aside(batch, rows, first_request)
-        return self.tellings(), _count(rows.code, rows.borders)
+        borders = _numbers(batch.borders)
+        rows = self.rows(batch, borders, borders[-1:], np.full(1, now_ms, np.int64))
+        at = 0, 0
+        while at[1] < rows.ends.size:
+            at = self.work(batch, rows, at, FAR, first_request)
+        return self.tellings(), counted(rows)
 
-    def _rows(self, batch: Located, now_ms: int) -> Rows:
-        """The batch with its names turned into the table's numbers, matched with the fences."""
+    def joined(self, frames: Joined) -> Rows:
+        """The pings and sightings of frames that were joined, for `work`."""
+        return self.rows(frames.located, _numbers(frames.located.borders), frames.ends, frames.instants)
+
+    def rows(self, batch: Located, borders: Array, ends: Array, instants: Array) -> Rows:
+        """A batch with its names turned into the table's numbers, matched with the fences."""
         device = self._slots.of(batch.column("device"), batch.strings, self.devices.slots_of)
         user = self._users.of(batch.column("user"), batch.strings, self.devices.users_of)
         time_ms, beacon = batch.column("time"), batch.column("beacon")
@@ -115,26 +116,47 @@ class Sense:
         sighting = (beacon != NONE).view(np.uint8)
         if sighting.any():  # a sighting has no point: it is matched with nothing
             lat, lng = _fixed(np.where(sighting, 0.0, lat)), _fixed(np.where(sighting, 0.0, lng))
-        received = batch.column("received") if batch.received else _fixed(np.full(time_ms.size, now_ms, np.int64))
+        received = batch.column("received") if batch.received else _fixed(np.full(time_ms.size, instants[0], np.int64))
         offsets, fences = self.view.index.match(lat, lng)
+        self.devices.make_room_for_timers(time_ms.size)
         return Rows(
             device, user, sighting, time_ms, received, lat, lng, batch.column("accuracy"), batch.column("mocked"),
-            offsets, fences, np.fromiter(batch.borders, np.int64, len(batch.borders)), np.zeros(time_ms.size, np.uint8),
+            offsets, fences, borders, np.zeros(time_ms.size, np.uint8), ends, instants,
         )  # fmt: skip
 
-    def tellings(self) -> list[Telling]:
-        """What was told since this was asked last."""
-        return tellings_of(self.devices, self.view.places, self.view.rank)
+    def work(
+        self, batch: Located, rows: Rows, at: tuple[int, int], until_ms: int, first_request: int
+    ) -> tuple[int, int]:
+        """Work the rows of a batch from `at` on, a row and its frame; returns where to go on from.
+
+        Until then no timer is due at the begin of a frame, and none begins at `until_ms` or later. What was told is
+        kept until somebody asks.
+        """
+        row, frame = work(self.devices.state, self.view.asks, rows, NOTHING_HELD, *at, until_ms, first_request)
+        if frame > at[1]:
+            begin, end = int(rows.ends[frame - 2]) if frame > 1 else 0, int(rows.ends[frame - 1])
+            if (rows.code[begin:end] == ASKED).any():
+                self._aside(batch, rows, begin, end, first_request)
+        count = rows.device.size
+        if row < count:
+            matched = int(rows.offsets[row + 1] - rows.offsets[row])
+            self.devices.make_room(self.view.asks, int(rows.device[row]), matched)
+            self.devices.make_room_for_timers(count - row)
+        return row, frame
+
+    def tellings(self, before: int = 0) -> list[Telling]:
+        """What was told since this was asked last. The first records of it were told `before` the others."""
+        return tellings_of(self.devices, self.view.places, self.view.rank, before)
 
     # -- devices that hear beacons ---------------------------------------------------------------------------------
 
-    def _aside(self, batch: Located, rows: Rows, first_request: int) -> None:
-        """Work the rows that the kernel left, in order."""
+    def _aside(self, batch: Located, rows: Rows, begin: int, end: int, first_request: int) -> None:
+        """Work the rows from `begin` to before `end` that the kernel left, in order."""
         behind: dict[int, int] = {}
-        request = 0
+        request = bisect_right(batch.borders, begin)
         beacons, rssi = batch.column("beacon"), batch.column("rssi")
         clock = self.devices.columns["clock_ms"]
-        for i in np.nonzero(rows.code == ASKED)[0].tolist():
+        for i in (np.nonzero(rows.code[begin:end] == ASKED)[0] + begin).tolist():
             if i >= batch.borders[request]:
                 self._catch_up(behind, first_request + request)
                 request = bisect_right(batch.borders, i)
@@ -144,7 +166,7 @@ class Sense:
             beacon = None if beacons[i] == NONE else batch.strings[beacons[i]]
             rows.code[i] = self._work(rows, i, beacon, float(rssi[i]), first_request + request)
         self._catch_up(behind, first_request + request)
-        self.devices.state.aside[rows.device] = 0
+        self.devices.state.aside[rows.device[begin:end]] = 0
 
     def _work(self, rows: Rows, i: int, beacon: str | None, rssi: float, request: int) -> int:
         """Work one row of a device that hears beacons; returns what became of it."""
@@ -217,14 +239,15 @@ class Sense:
         return int(state.queue[0]["due_ms"]) if state.book[QUEUED] else None
 
     def fire(self, until_ms: int, now_ms: int) -> list[Telling]:
-        """Fire the device timers due by `until_ms`, as told at `now_ms`."""
+        """Fire the device timers due by `until_ms`, as told at `now_ms`; if they tell anything, then after all else."""
+        before = int(self.devices.state.book[TOLDS])
         while (due_ms := self.next_due_ms()) is not None and due_ms <= until_ms:
             self.devices.make_room(self.view.asks, int(self.devices.state.queue[0]["slot"]))
             left = np.zeros(_LEFT_MAX, np.int32)
             found = ring(self.devices.state, self.view.asks, NOTHING_HELD, until_ms, now_ms, left)
             for slot in left[:found].tolist():
                 self._tick(slot, until_ms, NO_REQUEST, now_ms)
-        return self.tellings()
+        return self.tellings(before) if self.devices.state.book[TOLDS] > before else []
 
     def reschedule(self) -> None:
         """Put every device's timers anew, as after an edit of the site or a restart."""
@@ -255,14 +278,19 @@ class Sense:
         return list(theirs.values())
 
 
+def _numbers(numbers: Sequence[int]) -> Array:
+    return np.fromiter(numbers, np.int64, len(numbers))
+
+
 def _fixed(array: Array) -> Array:
     """The array, read-only as the columns of a batch are: kernels are compiled for one or the other."""
     array.flags.writeable = False
     return array
 
 
-def _count(code: Array, borders: Array) -> Counted:
-    ends = np.concatenate([_ZERO, borders])
+def counted(rows: Rows) -> Counted:
+    """What became of the rows of each request of a batch that was worked."""
+    code, ends = rows.code, np.concatenate([_ZERO, rows.borders])
 
     def each(what: Array) -> Array:
         return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])

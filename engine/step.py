@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from engine.edit import edit
 from engine.judge import Judge, Judged
+from engine.layout import FAR
 from engine.people import People
-from engine.sense import Counted, Sense
+from engine.sense import Counted, Sense, counted
 from engine.site import read_site
 from engine.timers import Rang, Timers
 from engine.told import Telling, Transitions
@@ -25,6 +26,7 @@ from geo.mistake import MistakesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.joined import Joined
     from engine.ports import Delivery, Ending
     from engine.site import Site
     from rules.facts import Decision
@@ -107,6 +109,28 @@ class Engine:
                 work.decide(happening)
         return work.effects()
 
+    def steps(self, frames: Joined) -> Effects:
+        """Step through frames that were joined. What they leave behind is what each leaves by itself, in order.
+
+        But that `counted` has one entry, and requests are counted over all frames.
+        """
+        sensed = Sensed(int(frames.instants[0]))
+        work = _Judging(sensed, self._judge)
+        rows, at = self.sense.joined(frames), (0, 0)
+        while at[1] < rows.ends.size:
+            row, frame = at
+            if row == (rows.ends[frame - 1] if frame > 0 else 0):  # the frame begins
+                self.now_ms = work.now_ms = int(rows.instants[frame])
+                for happening in self._fire(self.now_ms):
+                    work.decide(happening)
+            instant_ms = self.timers.next_due_ms()
+            at = self.sense.work(frames.located, rows, at, FAR if instant_ms is None else instant_ms, 0)
+        for telling in self.sense.tellings():
+            work.decide(telling)
+        self.now_ms = int(rows.instants[-1])
+        sensed.counted.append(counted(rows))
+        return work.effects()
+
     def sensed(self, inputs: Sequence[Input], now_ms: int) -> Sensed:
         """The first stage alone: what happened. It needs no people, and changes none."""
         found = Sensed(now_ms)
@@ -133,6 +157,7 @@ class Engine:
             happenings += self.sense.fire(instant_ms, now_ms)
             rang = self.timers.ring(self.sense, now_ms)
             if rang is not None:
+                happenings += self.sense.tellings()
                 happenings.append(rang)
         happenings += self.sense.fire(now_ms, now_ms)
         return happenings
@@ -141,8 +166,8 @@ class Engine:
         match item:
             case Located():
                 first = sum(len(c.accepted) for c in found.counted)
-                told, counted = self.sense.located(item, now_ms, first)
-                found.counted.append(counted)
+                told, became = self.sense.located(item, now_ms, first)
+                found.counted.append(became)
                 return told
             case Edited():
                 site = self._compiled(item)
@@ -177,7 +202,7 @@ class _Judging:
     """The second stage of one step, happening by happening."""
 
     def __init__(self, sensed: Sensed, by: Judge) -> None:
-        self._now_ms, self._by = sensed.now_ms, by
+        self.now_ms, self._by = sensed.now_ms, by
         self._judged, self._transitions = Judged(), Transitions()
         self._effects = Effects(self._transitions, counted=sensed.counted, erased=sensed.erased)
 
@@ -190,7 +215,7 @@ class _Judging:
 
     def decide(self, happening: Happening) -> None:
         """Decide what happened next."""
-        by, people, now_ms, effects = self._by, self._by.people, self._now_ms, self._effects
+        by, people, now_ms, effects = self._by, self._by.people, self.now_ms, self._effects
         match happening:
             case Telling():
                 self._transitions.add(happening)

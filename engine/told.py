@@ -159,17 +159,23 @@ class Telling:
             yield end, [at for _, at in group]
 
 
-def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[Telling]:
+def tellings_of(devices: Devices, places: Sequence[Place], rank: Array, before: int = 0) -> list[Telling]:
     """What the kernels have told since this was asked last, in order; nothing when they told nothing.
 
     It goes by request, time and device; what a device did at one instant by kind and place, but nothing is moved past
-    a change of hands. `rank[n]` is the rank of `places[n]` by id.
+    a change of hands, nor past the first records, told `before` the others. `rank[n]` is the rank of `places[n]` by id.
     """
     count = int(devices.state.book[TOLDS])
     if not count:
         return []
     devices.state.book[TOLDS] = 0
-    records = devices.state.told[:count]
+    told = devices.state.told
+    parts = (told[:before], told[before:count]) if before else (told[:count],)
+    return [_telling(devices, part, places, rank) for part in parts]
+
+
+def _telling(devices: Devices, records: Array, places: Sequence[Place], rank: Array) -> Telling:
+    count = records.size
     has_moved = bool((records["kind"] == MOVED).any())
     order = _order(records, devices, has_moved, rank)
     # as rows of words: field by field it takes ten times as long
@@ -180,7 +186,7 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array) -> list[
         users = [known[user] if user >= 0 else name for user, name in zip(records["user"].tolist(), names, strict=True)]
     moves = np.nonzero(records["kind"] == MOVED)[0].tolist() if has_moved else []
     takers = {at: known[int(records["place"][at])] for at in moves}
-    return [Telling(records, names, users, places, takers)]
+    return Telling(records, names, users, places, takers)
 
 
 def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Array:

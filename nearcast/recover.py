@@ -7,26 +7,20 @@ same is done at a start, after a failed commit, and to look at a store from outs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.snapshot import restore, site_version
 from engine.step import Engine
-from engine.wire import decode_frame
 from geo.mistake import MistakesError
-from nearcast.ahead import ahead
+from nearcast.frames_ahead import frames_ahead
 from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from connectors.store_sqlite import SqliteStore
     from engine.site import Site
     from engine.site_map import SiteMap
-    from engine.wire import Frame
-
-#: So much of the journal, as it is packed, is unpacked ahead.
-_AHEAD_BYTES = 1 << 18
 
 
 @dataclass(slots=True)
@@ -75,28 +69,11 @@ def recover(
         recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq)
     if known is not None:
         recovered.engine.prepare(known)
-    for seq, frame in frames_ahead(store, recovered.seq):
-        effects = recovered.engine.step(frame.inputs, frame.now_ms)
+    for frames in frames_ahead(store, recovered.seq):
+        effects = frames.fold(recovered.engine)
         if effects.decisions:
             recovered.differences += store.count_differences(effects.decisions)
-        recovered.seq, recovered.tail = seq, recovered.tail + 1
+        recovered.seq, recovered.tail = frames.seq, recovered.tail + frames.count
         if progress is not None:
             progress(recovered.tail)
     return recovered
-
-
-def frames_ahead(store: SqliteStore, after_seq: int) -> Iterator[tuple[int, Frame]]:
-    """The frames after `after_seq` with their numbers; the next ones are read and unpacked while some are folded."""
-    return chain.from_iterable(ahead(_some_frames(store, after_seq)))
-
-
-def _some_frames(store: SqliteStore, after_seq: int) -> Iterator[list[tuple[int, Frame]]]:
-    some: list[tuple[int, Frame]] = []
-    size = 0
-    for stored in store.frames(after_seq):
-        some.append((stored.seq, decode_frame(stored.data)))
-        size += len(stored.data)
-        if size >= _AHEAD_BYTES:
-            yield some
-            some, size = [], 0
-    yield some

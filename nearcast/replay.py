@@ -22,13 +22,14 @@ from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
 from engine.snapshot import restore, site_version
 from engine.step import Engine
-from engine.wire import COLUMNS, Edited, Ended, Happened, Input, Located, UserChanged
+from engine.wire import COLUMNS, Ended, Happened, Input, Located, UserChanged
 from nearcast.fault import ExitCode, InputFaultError
 from nearcast.folder import read_folder
+from nearcast.frames_ahead import frames_ahead
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
 from nearcast.recording import Skipped, read_recordings
-from nearcast.recover import compiled, frames_ahead
+from nearcast.recover import compiled
 from nearcast.replay_report import Tally, progress_bar, report
 from nearcast.site_store import store_path
 
@@ -232,33 +233,32 @@ def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
             sys.stderr.write(
                 "the site's files differ from the version in force in the store: replaying under the files\n"
             )
-        engine = None
-        for seq, effects in fold_store(store, site, as_live=as_live):
+        empty = True
+        for count, effects in fold_store(store, site, as_live=as_live):
             tally.effects(effects)
-            bar.advance(1)
-            engine = seq
-        if engine is None:
+            bar.advance(count)
+            empty = False
+        if empty:
             raise InputFaultError(f"{path}: the journal is empty, there is nothing to replay")
 
 
 def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tuple[int, Effects]]:
-    """Fold a store's frames from its oldest on, yielding what each step leaves behind.
+    """Fold a store's frames from its oldest on, yielding how many were stepped through, and what that leaves behind.
 
     Unless `as_live`, the site is in force all along, and the recorded edits are left out.
     """
     origin = store.origin()
-    engine: Engine | None = None
-    after = 0
     if origin is not None:
         version = site_version(origin.state)
         engine, after = restore(origin.state, compiled(store.site_files(version), site.map)), origin.seq
-        engine.prepare(site)  # where it comes into force it need not be compiled again
-    for seq, frame in frames_ahead(store, after):
-        if engine is None:
-            engine = Engine(compiled({}) if as_live else site, frame.now_ms)
-            engine.prepare(site)
-        inputs = frame.inputs if as_live else [i for i in frame.inputs if not isinstance(i, Edited)]
-        yield seq, engine.step(inputs, frame.now_ms)
+    else:
+        first = next(iter(store.frames()), None)
+        if first is None:
+            return
+        engine, after = Engine(compiled({}) if as_live else site, first.now_ms), 0
+    engine.prepare(site)  # where it comes into force it need not be compiled again
+    for frames in frames_ahead(store, after, edits=as_live):
+        yield frames.count, frames.fold(engine)
 
 
 def _open(stack: ExitStack, path: Path | None) -> IO[bytes] | None:
