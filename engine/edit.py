@@ -69,8 +69,8 @@ class _Edit:
         columns = self.sense.devices.columns
         used = self.sense.devices.slots_used
         slots = set(np.nonzero(columns["rows"][:used])[0].tolist()) | self.sense.signals.keys()
-        if self.changed:
-            fixed = np.nonzero(columns["fix_ms"][:used] != NEVER)[0]
+        fixed = np.nonzero(columns["fix_ms"][:used] != NEVER)[0]
+        if self.changed and fixed.size:
             offsets, fences = self.after.index.match(columns["lat"][fixed], columns["lng"][fixed])
             hit = np.isin(fences, np.array(sorted(self.changed), np.int32))
             at = np.repeat(np.arange(len(fixed)), np.diff(offsets))

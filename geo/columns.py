@@ -96,7 +96,8 @@ def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Colum
     blocks = -(-(span[:, 3] - span[:, 0]) // BLOCK)
     columns.first_block[first : filled.fences] = filled.boxes + np.cumsum(blocks) - blocks
     filled.boxes += int(blocks.sum())
-    _fill(columns, first, filled.fences)
+    if shapes:
+        _fill(columns, first, filled.fences)
     return columns
 
 

@@ -190,6 +190,8 @@ def _numbers(row: IntArray, rows: int) -> IntArray:
 
 def _in_parts(columns: Columns, count: int, wanted: IntArray) -> Iterator[IntArray]:
     """The rows, in parts of about CELLS_AT_ONCE cells; neighbours come together, ascending within a part."""
+    if count == 0:
+        return
     cells = cells_of(columns, 0, count, wanted)
     parts = int(cells.sum() // CELLS_AT_ONCE) + 1
     if parts == 1:

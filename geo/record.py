@@ -21,7 +21,7 @@ import numpy as np
 from geo.arrays import IntArray
 from geo.kernel import kernel, maker
 from geo.paint import Painted
-from geo.tiles import TILE_CELLS, find, new_table, rehashed
+from geo.tiles import FREE, TILE_CELLS, find, rehashed
 
 STEP = 4
 """Records start at multiples of so many words."""
@@ -58,7 +58,7 @@ class Cells:
         """No cells at all, but room for about so many bytes of records: it takes no memory before it is written to."""
         arena = aligned(BEHIND + size // 4)
         arena[:LINE] = 0
-        return cls(new_table(16), np.empty(0, np.uint32), arena, Written())
+        return cls(np.full(64, FREE, np.int64), np.empty(0, np.uint32), arena, Written())
 
     @classmethod
     def holding(cls, table: IntArray, slots: IntArray, arena: IntArray) -> Cells:
