@@ -81,7 +81,23 @@ class Devices:
     def slots_of(self, names: list[str]) -> Array:
         """The slots of devices as int32, new ones for those never heard of."""
         found = found_all(self.slots, names)
-        return np.array([self.slot(name) for name in names], np.int32) if found is None else found
+        if found is not None:
+            return found
+        self._add([name for name in dict.fromkeys(names) if name not in self.slots])
+        return self.slots_of(names)
+
+    def _add(self, names: list[str]) -> None:
+        """Give slots to devices never heard of, those of forgotten ones first."""
+        again = names[: len(self.vacant)]
+        for name in again:
+            self.slot(name)
+        new, first = names[len(again) :], len(self.names)
+        self.names += new
+        self.slots.update(zip(new, range(first, len(self.names)), strict=True))
+        self.grow_table(len(self.names))
+        self.state.table[first : len(self.names)] = layout.STRANGER[0]
+        if self.state.usable.size:
+            self.state.usable[first : len(self.names)] = layout.NO_USABLE[0]
 
     def slot(self, name: str) -> int:
         """The device's slot, a new one if it was never heard of."""

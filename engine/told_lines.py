@@ -57,10 +57,13 @@ class TransitionLines:
 
 
 def _texts(texts: Iterable[str]) -> Texts:
-    encoded = [text.encode() for text in texts]
-    ends = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([*map(len, encoded)], out=ends[1:])
-    return np.frombuffer(b"".join(encoded), np.uint8), ends
+    parts: Sequence[str | bytes] = [*texts]
+    letters = "".join(parts).encode()
+    if not letters.isascii():  # else there is a byte for each letter
+        parts = [text.encode() for text in parts]
+    ends = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([*map(len, parts)], out=ends[1:])
+    return np.frombuffer(letters, np.uint8), ends
 
 
 _PARTS = ('{"id":"', '","episode":"', '"', '","episode":null', ',"device":"', '","user":"', '","place":"', '","kind":"',

@@ -27,7 +27,7 @@ from rules.sharing import shared
 from rules.zones import zone
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rules.node import Node
     from rules.place import Place
@@ -90,12 +90,16 @@ class RuleSet:
         """The rule of an id, in whatever state."""
         return self._by_id.get(rule_id)
 
+    def asks_for(self, kind: Kind) -> bool:
+        """True if a rule may act on transitions of a kind, at whatever place."""
+        return kind in self._transitions
+
     def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Rule, ...]:
         """The rules that may act on a transition, each once, however many of its triggers fit, by (-priority, id).
 
         For `dwelled`, only those with `for` equal to `dwell_ms`, if that is given.
         """
-        if kind not in self._transitions:
+        if not self.asks_for(kind):
             return ()
         key = (place.id, kind, dwell_ms)
         found = self._found.get(key)
@@ -109,11 +113,11 @@ class RuleSet:
         }
         return tuple(sorted(found.values(), key=lambda rule: (-rule.priority, rule.id)))
 
-    def _at(self, place: Place, kind: Kind) -> Iterable[Pair]:
+    def _at(self, place: Place, kind: Kind) -> list[Pair]:
         named = self._transitions.get(kind)
-        if named is not None:  # most kinds no rule asks for, and places are many
-            for ref in _refs(place):
-                yield from named.get(ref, ())
+        if named is None:  # most kinds no rule asks for, and places are many
+            return []
+        return [pair for ref in _refs(place) for pair in named.get(ref, ())]
 
     def for_event(self, event_type: str) -> tuple[Pair, ...]:
         """Every trigger for events of a type, by (-priority, id). A rule stands here once for each of its triggers."""
@@ -138,7 +142,7 @@ class RuleSet:
 
     def dwell_durations(self, place: Place) -> tuple[int, ...]:
         """The dwell times, in ms and ascending, that rules ask for at a place."""
-        if Kind.DWELLED not in self._transitions:
+        if not self.asks_for(Kind.DWELLED):
             return ()
         found = self._dwells.get(place.id)
         if found is None:
@@ -148,7 +152,7 @@ class RuleSet:
 
     def crossing_wanted(self, place: Place) -> bool:
         """True if a rule asks for `crossed` at a place."""
-        return Kind.CROSSED in self._transitions and any(True for _ in self._at(place, Kind.CROSSED))
+        return bool(self._at(place, Kind.CROSSED))
 
     @property
     def running(self) -> frozenset[str]:
