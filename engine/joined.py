@@ -5,13 +5,14 @@ Owns which frames can be joined, and the columns that they become. Must not know
 
 from __future__ import annotations
 
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
-from engine.devices import found_all
-from engine.wire import NONE, Located
+from engine.names import Names
+from engine.wire import NONE, Located, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: Columns of names, which are numbered anew; and those that are taken as they are. The fold looks at no other.
 _NAMES = ("device", "user", "beacon")
 _PLAIN = ("time", "lat", "lng", "accuracy", "rssi", "mocked")
+#: The first byte of a short list in MessagePack holds its size; a longer one's is behind it, in two bytes or in four.
+_SHORT, _SHORT_END, _LIST_16 = 0x90, 0xA0, 0xDC
 
 
 class Joined(NamedTuple):
@@ -33,17 +36,18 @@ class Joined(NamedTuple):
 
 
 def can_join(frame: Frame) -> bool:
-    """True if a frame is a tick, or holds pings and sightings only."""
-    return not frame.inputs or (len(frame.inputs) == 1 and isinstance(frame.inputs[0], Located))
+    """True if a frame is a tick, or holds pings and sightings only, as `wire.read_frame` gives these."""
+    return not frame.inputs or isinstance(frame.inputs[0], Packed)
 
 
 class Joiner:
     """Joins frames; devices, users and beacons are numbered throughout, so that the fold asks for each only once.
 
     >>> from engine.rows import Rows, columns
-    >>> from engine.wire import Frame
+    >>> from engine.wire import encode_frame, read_frame
     >>> one, two = (columns([Rows([d], [5], [1.0], [2.0], *[[None]] * 7)]) for d in "ab")
-    >>> got = Joiner().join([Frame(7, [one]), Frame(8, []), Frame(9, [two])])
+    >>> frames = [read_frame(encode_frame(now_ms, held)) for now_ms, held in ((7, [one]), (8, []), (9, [two]))]
+    >>> got = Joiner().join(frames)
     >>> got.located.strings, got.located.column("device").tolist(), got.located.column("received").tolist()
     (['a', 'b'], [0, 1], [7, 9])
     >>> got.ends.tolist(), got.instants.tolist()
@@ -51,12 +55,11 @@ class Joiner:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._strings: list[str] = []
+        self._names = Names()
 
     def join(self, frames: Sequence[Frame]) -> Joined:
         """Some frames, each of which `can_join`."""
-        parts = [part for frame in frames for part in frame.inputs if isinstance(part, Located)]
+        parts = [part for frame in frames for part in frame.inputs if isinstance(part, Packed)]
         counts = [part.borders[-1] for part in parts]
         instants = np.array([frame.now_ms for frame in frames], np.int64)
         ends = np.zeros(len(frames), np.int64)
@@ -65,25 +68,32 @@ class Joiner:
         columns: dict[str, bytes] = {
             name: b"".join([getattr(part, name) for part in parts]) for name in (*_NAMES, *_PLAIN)
         }
-        numbers = self._numbered(list(chain.from_iterable([part.strings for part in parts])))
+        lists = [bytes(part.strings) for part in parts]
+        sizes = [*map(_size, lists)]
+        numbers, strings = self._numbered(lists, sum(sizes))
         # the names of each part come after those of the parts before it
-        shift = np.repeat([0, *accumulate([len(part.strings) for part in parts])][:-1], counts)
+        shift = np.repeat([0, *accumulate(sizes)][:-1], counts)
         columns |= {name: _numbered_anew(columns[name], shift, numbers) for name in _NAMES}
         located = Located(
-            self._strings, **columns, speed=b"", heading=b"", borders=_borders(parts, counts), received=received
+            strings, **columns, speed=b"", heading=b"", borders=_borders(parts, counts), received=received
         )
         return Joined(located, np.cumsum(ends), instants)
 
-    def _numbered(self, names: list[str]) -> Array:
-        """The numbers of some names, new ones for those never met."""
-        found = found_all(self._numbers, names)
-        if found is not None:
-            return found
-        for name in names:
-            if name not in self._numbers:
-                self._numbers[name] = len(self._strings)
-                self._strings.append(name)
-        return self._numbered(names)
+    def _numbered(self, lists: Sequence[bytes], count: int) -> tuple[Array, list[str]]:
+        """The numbers of the names in some lists, and the table that they are of: nearly always the one of all."""
+        numbers = self._names.packed(b"".join(lists), count)
+        if numbers is not None:
+            return numbers, self._names.strings
+        once: dict[str, int] = {}
+        names = [name for packed in lists for name in msgspec.msgpack.decode(packed, type=list[str])]
+        return np.array([once.setdefault(name, len(once)) for name in names], np.int32), list(once)
+
+
+def _size(packed: bytes) -> int:
+    """How many there are in a list."""
+    if _SHORT <= packed[0] < _SHORT_END:
+        return packed[0] - _SHORT
+    return int.from_bytes(packed[1:3] if packed[0] == _LIST_16 else packed[1:5], "big")
 
 
 def _numbered_anew(column: bytes, shift: Array, numbers: Array) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.ping import heard_beacon
+from engine.scan_packed import scan_packed
 from engine.scan_values import code_of, enter
 from engine.wire import NONE
 
@@ -69,6 +70,17 @@ class Names:
                 self._normal[code] = NO_BEACON if normal is None else self._number(normal)
         normals = np.array([self._normal[code] for code in heard], np.int32)
         return normals[np.searchsorted(heard, codes)]
+
+    def packed(self, lists: bytes, count: int) -> Array | None:
+        """The numbers of the `count` names in lists of texts, one after the other, as MessagePack has them.
+
+        None if they cannot be found out here: then they are to be read one by one.
+        """
+        numbers = np.empty(count, np.int32)
+        data = np.frombuffer(lists, np.uint8)
+        found = scan_packed(data, numbers, *self.room(count, data.size))
+        self.grown()
+        return numbers if found else None
 
     def _number(self, name: str) -> int:
         data = np.frombuffer(name.encode(), np.uint8)

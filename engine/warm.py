@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 
 from engine.batch import ring, work
+from engine.joined import Joiner
 from engine.layout import TOLD
 from engine.lines import LineReader
 from engine.ping_reader import PingReader
@@ -23,7 +24,7 @@ from engine.snapshot import restore, snapshot
 from engine.step import Engine
 from engine.told import Telling
 from engine.told_lines import TransitionLines, write_lines
-from engine.wire import Edited, Erased
+from engine.wire import Edited, Erased, encode_frame, read_frame
 from geo import warm as geo_warm
 from geo.kernel import is_cached
 from geo.mistake import MistakesError
@@ -48,6 +49,7 @@ def _presence() -> None:
     heard = Rows(["d", "d"], [2, 3], [nan, nan], [nan, nan], [*none], ["gateway:b"] * 2, [*none], [*none], [*none],
                  [-1.0, -1.0], [*none])  # fmt: skip
     engine.step([columns([fix]), columns([heard])], 3)
+    engine.steps(Joiner().join([read_frame(encode_frame(3, [columns([fix])]))]))
     engine.sense.present((0,))
     engine = restore(snapshot(engine), site)
     engine.step([], 3_600_000)

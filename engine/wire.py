@@ -13,7 +13,7 @@ import numpy as np
 import zstandard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FRAME_VERSION = 1
 #: A row's user when the ping named none, a fix's beacon.
@@ -57,6 +57,12 @@ class Located(_Tagged, frozen=True, tag="located", gc=False):
         """The rows from `start` to before `stop`, as one request."""
         parts = {name: getattr(self, name)[start * size : stop * size] for name, size in _SIZES.items()}
         return Located(strings=self.strings, borders=[stop - start], **parts)
+
+
+class Packed(Located, frozen=True, tag="located", gc=False):
+    """The same with `strings` as it stands in the frame: who reads many frames need not have a text of each name."""
+
+    strings: msgspec.Raw  # type: ignore[assignment] # all else of it is the same
 
 
 COLUMNS: dict[str, Any] = {
@@ -149,12 +155,17 @@ class Frame(msgspec.Struct, frozen=True):
     v: int = FRAME_VERSION
 
 
+class _PackedFrame(Frame, frozen=True):
+    inputs: list[Packed | Happened | UserChanged | Ended | Resent | Edited | Erased]  # type: ignore[assignment]
+
+
 class FrameError(ValueError):
     """A frame that cannot be read: broken, or of another version."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)
+_packed_decoder = msgspec.msgpack.Decoder(_PackedFrame)
 _compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 #: Below this, compression costs more than it saves.
@@ -175,13 +186,25 @@ def decode_frame(data: bytes) -> Frame:
     >>> decode_frame(encode_frame(5, [Erased("u-1")])).inputs
     [Erased(user='u-1')]
     """
+    return _decoded(data, _decoder.decode)
+
+
+def read_frame(data: bytes) -> Frame:
+    """The same, but where a frame holds nothing but a `Located` that is left `Packed`."""
+    return _decoded(data, _read)
+
+
+def _read(plain: bytes) -> Frame:
+    frame = _packed_decoder.decode(plain)
+    alone = len(frame.inputs) == 1 and isinstance(frame.inputs[0], Packed)
+    return frame if alone or not frame.inputs else _decoder.decode(plain)
+
+
+def _decoded(data: bytes, decode: Callable[[bytes], Frame]) -> Frame:
+    if data[:1] not in (b"\0", b"\1"):
+        raise FrameError(f"frame packed in an unknown way, got `{data[:1]!r}`, is it of a newer version")
     try:
-        if data[:1] == b"\1":
-            frame = _decoder.decode(_decompress(data[1:]))
-        elif data[:1] == b"\0":
-            frame = _decoder.decode(data[1:])
-        else:
-            raise FrameError(f"frame packed in an unknown way, got `{data[:1]!r}`, is it of a newer version")
+        frame = decode(_decompress(data[1:]) if data[:1] == b"\1" else data[1:])
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise FrameError(f"frame of {len(data)} bytes cannot be read: {error}") from error
     if frame.v != FRAME_VERSION:

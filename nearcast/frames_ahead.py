@@ -10,7 +10,7 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from engine.joined import Joiner, can_join
-from engine.wire import Edited, Frame, Located, decode_frame
+from engine.wire import Edited, Frame, Located, read_frame
 from nearcast.ahead import ahead
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _some_frames(journal: Journal, after_seq: int) -> Iterator[list[Frame]]:
     some: list[Frame] = []
     size = rows = 0
     for stored in journal.frames(after_seq):
-        frame = decode_frame(stored.data)
+        frame = read_frame(stored.data)
         some.append(frame)
         size += len(stored.data)
         rows += sum(item.borders[-1] for item in frame.inputs if isinstance(item, Located))

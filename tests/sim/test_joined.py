@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.site import Site
     from engine.step import Effects
 
-SEEDS, PINGS = (31, 32), 12_000
+SEEDS, PINGS = (31, 32), 6_000
 
 
 class Bar:
