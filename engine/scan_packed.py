@@ -41,7 +41,7 @@ def scan_packed(data: Any, numbers: Any, slots: Any, letters: Any, starts: Any, 
 
 
 @inlined
-def _text_at(data: Any, at: int) -> tuple[int, int]:
+def _text_at(data: Any, at: int) -> tuple[Any, Any]:
     """Where the letters of a text begin, and how many there are; -1 at the begin of a list, and then what is in it."""
     kind = np.int64(letter_at(data, at))
     if _TEXT <= kind < _TEXT_END:

@@ -96,7 +96,7 @@ class Sense:
 
     def located(self, batch: Located, now_ms: int, first_request: int) -> tuple[list[Telling], Counted]:
         """Work a batch of accepted pings and sightings; its requests are numbered from `first_request`."""
-        borders = _numbers(batch.borders)
+        borders = _borders(batch.borders)
         rows = self.rows(batch, borders, borders[-1:], np.full(1, now_ms, np.int64))
         at = 0, 0
         while at[1] < rows.ends.size:
@@ -105,7 +105,7 @@ class Sense:
 
     def joined(self, frames: Joined) -> Rows:
         """The pings and sightings of frames that were joined, for `work`."""
-        return self.rows(frames.located, _numbers(frames.located.borders), frames.ends, frames.instants)
+        return self.rows(frames.located, _borders(frames.located.borders), frames.ends, frames.instants)
 
     def rows(self, batch: Located, borders: Array, ends: Array, instants: Array) -> Rows:
         """A batch with its names turned into the table's numbers, matched with the fences."""
@@ -129,8 +129,8 @@ class Sense:
     ) -> tuple[int, int]:
         """Work the rows of a batch from `at` on, a row and its frame; returns where to go on from.
 
-        Until then no timer is due at the begin of a frame, and none begins at `until_ms` or later. What was told is
-        kept until somebody asks.
+        Until there no frame after the first has a timer to fire before its rows, or begins at `until_ms` or later. What
+        is told waits until it is asked for.
         """
         row, frame = work(self.devices.state, self.view.asks, rows, NOTHING_HELD, *at, until_ms, first_request)
         if frame > at[1]:
@@ -278,8 +278,8 @@ class Sense:
         return list(theirs.values())
 
 
-def _numbers(numbers: Sequence[int]) -> Array:
-    return np.fromiter(numbers, np.int64, len(numbers))
+def _borders(borders: Sequence[int]) -> Array:
+    return np.fromiter(borders, np.int64, len(borders))
 
 
 def _fixed(array: Array) -> Array:
@@ -295,11 +295,11 @@ def counted(rows: Rows) -> Counted:
     def each(what: Array) -> Array:
         return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])
 
-    rows = np.diff(ends)
+    count = np.diff(ends)
     if not code.any():
-        return Counted(rows, np.zeros_like(rows), np.zeros_like(rows))
+        return Counted(count, np.zeros_like(count), np.zeros_like(count))
     duplicate = each(code == DUPLICATE)
-    return Counted(rows - duplicate, duplicate, each(code == LATE))
+    return Counted(count - duplicate, duplicate, each(code == LATE))
 
 
 _ZERO = np.zeros(1, np.int64)

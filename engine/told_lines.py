@@ -57,12 +57,12 @@ class TransitionLines:
 
 
 def _texts(texts: Iterable[str]) -> Texts:
-    parts: Sequence[str | bytes] = [*texts]
-    letters = "".join(parts).encode()
-    if not letters.isascii():  # else there is a byte for each letter
-        parts = [text.encode() for text in parts]
-    ends = np.zeros(len(parts) + 1, np.int64)
-    np.cumsum([*map(len, parts)], out=ends[1:])
+    names = [*texts]
+    letters = "".join(names).encode()
+    # in ASCII there is a byte for each letter
+    sizes = [*map(len, names)] if letters.isascii() else [len(name.encode()) for name in names]
+    ends = np.zeros(len(names) + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
     return np.frombuffer(letters, np.uint8), ends
 
 

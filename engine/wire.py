@@ -30,8 +30,8 @@ class Located(_Tagged, frozen=True, tag="located", gc=False):
     `strings` is the table that `device`, `user` and `beacon` point into (int32; `NONE` where there is none). `time`
     is int64 epoch milliseconds, `lat lng accuracy` float64 (NaN: unknown accuracy, or a sighting's place), `speed
     heading rssi` float32 (NaN: unknown), `mocked` uint8. `borders` are the requests' ends, as row numbers: the
-    last one is the number of rows. `received` (int64) is there in recordings only: else all rows were received at the
-    frame's `now_ms`.
+    last one is the number of rows. `received` (int64) is there in recordings, and where frames were joined: else all
+    rows were received at the frame's `now_ms`.
     """
 
     strings: list[str]

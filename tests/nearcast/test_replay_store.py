@@ -1,0 +1,76 @@
+"""A replay of a store holds no more memory for a long one; its frames count, however they are joined."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connectors.store_sqlite import SqliteStore
+from engine.ports import Commit
+from engine.rows import Rows, columns
+from engine.wire import Edited, encode_frame
+from nearcast import frames_ahead
+from nearcast.folder import read_folder
+from nearcast.recover import compiled
+from nearcast.replay import replay_store
+from nearcast.replay_report import Tally
+from tests.nearcast.command import make_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.site import Site
+    from engine.wire import Input
+
+T0 = 1_795_593_600_000
+ROWS = 20
+
+
+class Bar:
+    """A progress bar that counts."""
+
+    done = 0
+
+    def advance(self, count: int) -> None:
+        """So much is done."""
+        self.done += count
+
+
+def store_with(path: Path, site: Site, frames: int) -> Path:
+    """A store of so many frames of people who come and go, after the edit that the site began with."""
+    rng, nothing = random.Random(frames), [None] * ROWS
+    with SqliteStore.open(path) as store:
+        for seq in range(1, frames + 2):
+            now_ms = T0 + 500 * seq
+            inputs: list[Input] = [Edited(site.version, dict(site.files))]
+            if seq > 1:
+                lats = [rng.choice((35.69, 35.70)) for _ in range(ROWS)]
+                devices, lngs = [f"d-{rng.randrange(40)}" for _ in range(ROWS)], [139.7] * ROWS
+                inputs = [columns([Rows(devices, [now_ms] * ROWS, lats, lngs, *([nothing] * 7))])]
+            edited = (site.version, dict(site.files)) if seq == 1 else None
+            store.commit(Commit(seq, now_ms, encode_frame(now_ms, inputs), edited=edited))
+    return path
+
+
+def peak_of(path: Path, site: Site, frames: int) -> int:
+    """How many bytes a replay holds at once, at most."""
+    tally, bar = Tally(), Bar()
+    tracemalloc.start()
+    try:
+        replay_store(path, site, tally, bar)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (bar.done, tally.pings) == (frames + 1, frames * ROWS)
+    return peak
+
+
+def test_memory_does_not_grow_with_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_ahead, "AHEAD_ROWS", 500)
+    site = compiled(read_folder(make_site(tmp_path / "site")))
+    short, long = (store_with(tmp_path / f"{frames}.db", site, frames) for frames in (200, 2_000))
+    peak_of(short, site, 200)  # what is made once and kept
+    assert peak_of(long, site, 2_000) < 1.5 * peak_of(short, site, 200)
