@@ -1,17 +1,19 @@
-"""A replay of a store holds no more memory for a long one; its frames count, however they are joined."""
+"""A replay of a store: no more memory for a long one, and what rings between two frames that are joined."""
 
 from __future__ import annotations
 
 import random
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from connectors.store_sqlite import SqliteStore
+from engine.joined import Joiner
 from engine.ports import Commit
 from engine.rows import Rows, columns
-from engine.wire import Edited, encode_frame
+from engine.step import Engine
+from engine.wire import Edited, encode_frame, read_frame
 from nearcast import frames_ahead
 from nearcast.folder import read_folder
 from nearcast.recover import compiled
@@ -23,10 +25,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.site import Site
-    from engine.wire import Input
+    from engine.wire import Frame, Input
 
 T0 = 1_795_593_600_000
 ROWS = 20
+
+
+RULES = """id: hello
+state: live
+trigger: {event: entered, place: {id: shop}}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+---
+id: tick
+state: live
+trigger: {event: timer, at: "17:05", inside: {id: shop}, timezone: Asia/Tokyo}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+"""
 
 
 class Bar:
@@ -74,3 +90,20 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path, monkeypatch: pytest
     short, long = (store_with(tmp_path / f"{frames}.db", site, frames) for frames in (200, 2_000))
     peak_of(short, site, 200)  # what is made once and kept
     assert peak_of(long, site, 2_000) < 1.5 * peak_of(short, site, 200)
+
+
+def test_a_rules_instant_between_joined_frames_is_judged_between_them(tmp_path: Path) -> None:
+    site = compiled(read_folder(make_site(tmp_path / "site", rules__hello=RULES)))
+    frames: list[Frame] = []
+    nothing: list[Any] = [[None]] * 4
+    for device, now_ms in (("d-0", T0 + 299_000), ("d-1", T0 + 301_000), ("d-2", T0 + 302_000)):
+        fix = Rows([device], [now_ms], [35.69], [139.7], [None], [None], [5.0], *nothing)
+        frames.append(read_frame(encode_frame(now_ms, [columns([fix])])))
+    effects = Engine(site, T0).steps(Joiner().join(frames))
+    decided = [(d.rule, d.user, d.time_ms - T0) for d in effects.decisions]
+    assert decided == [
+        ("hello", "d-0", 299_000),
+        ("tick", "d-0", 301_000),
+        ("hello", "d-1", 301_000),
+        ("hello", "d-2", 302_000),
+    ]
