@@ -123,6 +123,8 @@ def rows_of(s: State, slots: Array) -> tuple[Array, Array]:
     """The rows of many devices, one device's after the other's, and where those of each end."""
     counts = s.table["rows"][slots].astype(np.int64)
     ends = np.cumsum(counts)
+    if not counts.any():
+        return np.zeros(0, WORK), ends
     within = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
     rows = s.pool[np.repeat(s.table["block"][slots].astype(np.int64), counts) + within]
     work = np.zeros(rows.size, WORK)

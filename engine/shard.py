@@ -81,6 +81,13 @@ def _dtypes() -> tuple[np.dtype[Any], np.dtype[Any]]:
     return _dtype(device), _dtype(row)
 
 
+@cache
+def _parts() -> tuple[list[str], list[str]]:
+    """The columns of a device's record: those of the table, and those that the table keeps apart."""
+    names = [name for name, _ in layout()[0]]
+    return [n for n in names if not n.startswith(_USABLE)], [n for n in names if n.startswith(_USABLE)]
+
+
 def pack_meta(offset: int, now_ms: int, site: str, seq: int) -> bytes:
     """The shard's own value."""
     return _encode(ShardMeta(offset, now_ms, site, seq, *layout()))
@@ -105,14 +112,13 @@ def pack_devices(sense: Sense, slots: Sequence[int]) -> dict[str, bytes]:
     """The values of these devices, by name."""
     devices, state = sense.devices, sense.devices.state
     at, (device_type, row_type) = np.array(slots, np.int64), _dtypes()
-    made = np.zeros(at.size, device_type)
-    for name in device_type.names or ():
-        made[name] = _column(state, name)[at] if _is_kept(state, name) else arrays.NO_USABLE[name.removeprefix(_USABLE)]
+    made = np.empty(at.size, device_type)
+    own, usable = _parts()
+    for name in own:
+        made[name] = state.table[name][at]
+    made[usable] = state.usable[at] if state.usable.size else arrays.NO_USABLE
     laid_out, ends = pool.rows_of(state, at)
-    rows = np.zeros(laid_out.size, row_type)
-    for name in row_type.names or ():
-        rows[name] = laid_out[name]
-    records, works = made.tobytes(), rows.tobytes()
+    records, works = made.tobytes(), laid_out.astype(row_type).tobytes()
     size, work, begin = device_type.itemsize, row_type.itemsize, 0
     packed: dict[str, bytes] = {}
     for i, (slot, number, end) in enumerate(zip(slots, state.table["user"][at].tolist(), ends.tolist(), strict=True)):

@@ -25,6 +25,7 @@ from engine.step import Engine
 from engine.told import Telling
 from engine.told_lines import TransitionLines, write_lines
 from engine.wire import Edited, Erased, encode_frame, read_frame
+from engine.wire_check import fault_of
 from geo import warm as geo_warm
 from geo.kernel import is_cached
 from geo.mistake import MistakesError
@@ -57,10 +58,10 @@ def _presence() -> None:
 
 
 def _bodies() -> None:
-    """Read a body in each form, and make the pings one input."""
+    """Read a body in each form, make the pings one input, and check it as one that came from elsewhere."""
     reader = PingReader()
     for ndjson in (False, True):
-        with_own_names(located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings]))
+        fault_of(with_own_names(located([reader.read(_LINE, ndjson=ndjson, now_ms=0, limits=PingLimits()).pings])))
 
 
 def _lines_of_transitions() -> None:
@@ -105,4 +106,4 @@ def load_for_pings() -> None:
     engine = Engine(site, 0)
     pings = located([PingReader().read(_LINE, ndjson=False, now_ms=0, limits=PingLimits()).pings])
     engine.step([pings], 0)
-    with_own_names(pings)
+    fault_of(with_own_names(pings))

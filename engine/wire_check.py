@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.kernel import kernel
 from engine.wire import COLUMNS, NONE
 
 if TYPE_CHECKING:
+    from engine.layout import Array
     from engine.wire import Located
 
 _SIZES = {name: np.dtype(kind).itemsize for name, kind in COLUMNS.items()}
+_NAMES = ("device", "user", "beacon")
+_FAULTS = (
+    None, *(f"column `{name}` points out of the table of names" for name in _NAMES), "a place lies outside of the map"
+)  # fmt: skip
 
 
 def fault_of(located: Located) -> str | None:
@@ -32,16 +38,26 @@ def fault_of(located: Located) -> str | None:
         held = len(getattr(located, name))
         if held != rows * size and not (name == "received" and not held):
             return f"column `{name}` has {held} bytes for {rows} rows"
-    if any(a > b for a, b in zip([0, *located.borders], located.borders, strict=False)):
+    if not located.borders:
+        return None
+    if located.borders[0] < 0 or located.borders != sorted(located.borders):
         return "the requests' borders do not ascend"
     if not rows:
         return None
-    for name, least in (("device", 0), ("user", NONE), ("beacon", NONE)):
-        numbers = located.column(name)
-        if numbers.min() < least or numbers.max() >= len(located.strings):
-            return f"column `{name}` points out of the table of names"
-    fixes = located.column("beacon") == NONE
-    lat, lng = located.column("lat")[fixes], located.column("lng")[fixes]
-    if not bool(np.all((np.abs(lat) <= 90.0) & (np.abs(lng) <= 180.0))):  # NaN is not below
-        return "a place lies outside of the map"
-    return None
+    columns = [located.column(name) for name in (*_NAMES, "lat", "lng")]
+    return _FAULTS[_check(*columns, len(located.strings))]
+
+
+@kernel
+def _check(device: Array, user: Array, beacon: Array, lat: Array, lng: Array, names: int) -> int:
+    """The number of the first fault."""
+    for i in range(device.size):
+        if not 0 <= device[i] < names:
+            return 1
+        if not NONE <= user[i] < names:
+            return 2
+        if not NONE <= beacon[i] < names:
+            return 3
+        if beacon[i] == NONE and not (abs(lat[i]) <= 90.0 and abs(lng[i]) <= 180.0):  # NaN is not below
+            return 4
+    return 0

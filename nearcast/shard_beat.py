@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Folds begin no sooner after those before.
-BEAT_S: Final = 0.020
+BEAT_S: Final = 0.010
 
 
 class Beat:
