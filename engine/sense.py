@@ -17,7 +17,7 @@ from engine.devices import Devices, enough, longer
 from engine.hearing import Hearing
 from engine.layout import FAR, NEVER, NONE, QUEUED, TOLDS, Array
 from engine.queue import schedule_all
-from engine.told import Telling, tellings_of
+from engine.told import Telling, tellings_of, tellings_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,6 +147,10 @@ class Sense:
     def tellings(self, before: int = 0) -> list[Telling]:
         """What was told since this was asked last. The first records of it were told `before` the others."""
         return tellings_of(self.devices, self.view.places, self.view.rank, before)
+
+    def tellings_each(self, ends: Array) -> list[tuple[int, list[Telling]]]:
+        """What was told since this was asked last, by frames: the requests of frame n end before `ends[n]`."""
+        return tellings_of_each(self.devices, self.view.places, self.view.rank, ends)
 
     # -- devices that hear beacons ---------------------------------------------------------------------------------
 

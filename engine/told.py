@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, overload
 
@@ -172,6 +172,23 @@ def tellings_of(devices: Devices, places: Sequence[Place], rank: Array, before: 
     told = devices.state.told
     parts = (told[:before], told[before:count]) if before else (told[:count],)
     return [_telling(devices, part, places, rank) for part in parts]
+
+
+def tellings_of_each(
+    devices: Devices, places: Sequence[Place], rank: Array, ends: Array
+) -> list[tuple[int, list[Telling]]]:
+    """The same of frames that were joined, as numbers of frames with what each told by itself.
+
+    The requests of frame n end before request `ends[n]`; all was told by requests, in the order of frames.
+    """
+    count = int(devices.state.book[TOLDS])
+    if not count:
+        return []
+    devices.state.book[TOLDS] = 0
+    told = devices.state.told[:count]
+    frames = np.searchsorted(ends, told["request"], side="right")
+    cuts = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), count]
+    return [(int(frames[i]), [_telling(devices, told[i:k], places, rank)]) for i, k in pairwise(cuts)]
 
 
 def _telling(devices: Devices, records: Array, places: Sequence[Place], rank: Array) -> Telling:

@@ -44,8 +44,8 @@ def fault_of(located: Located) -> str | None:
         return "the requests' borders do not ascend"
     if not rows:
         return None
-    columns = [located.column(name) for name in (*_NAMES, "lat", "lng")]
-    return _FAULTS[_check(*columns, len(located.strings))]
+    device, user, beacon = [located.column(name) for name in _NAMES]
+    return _FAULTS[_check(device, user, beacon, located.column("lat"), located.column("lng"), len(located.strings))]
 
 
 @kernel

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from itertools import accumulate, groupby
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ from engine.outward import to_json, transition_line
 from engine.ports import StoreError
 from engine.shard import pack_devices, pack_meta, read_meta, unpack_devices
 from engine.step import Engine
+from engine.together import can_go_together, together
 from engine.told import Telling
-from engine.wire import Edited, FrameError, Located, decode_frame
+from engine.wire import Edited, Frame, FrameError, Located, decode_frame
 from engine.wire_check import fault_of
 from nearcast.shard_people import ShardPeople
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from connectors.kafka_reader import Record
     from engine.step import Sensed
-    from engine.wire import Frame, Input
+    from engine.wire import Input
     from nearcast.shard_parts import Outcome, Parts
     from nearcast.shard_people import Folded
 
@@ -233,11 +235,18 @@ class Shard:
         touched: set[str] = set()
         seq = self.seq
         with parts.metrics.step_timer():
-            for record, frame in group:
-                inputs, seq = await self._prepared(engine, frame.inputs, seq)
-                sensed = engine.sensed(inputs, max(engine.now_ms, record.time_ms))
-                touched.update(touched_by(inputs, sensed))
-                folded.append((record.offset, frame.now_ms, sensed))
+            for joins, run in groupby(group, key=lambda one: can_go_together(one[1])):
+                some = list(run)
+                if joins and len(some) > 1:
+                    found, names = _joined(engine, some)
+                    folded += found
+                    touched |= names
+                    continue
+                for record, frame in some:
+                    inputs, seq = await self._prepared(engine, frame.inputs, seq)
+                    sensed = engine.sensed(inputs, max(engine.now_ms, record.time_ms))
+                    touched.update(touched_by(inputs, [sensed]))
+                    folded.append((record.offset, frame.now_ms, sensed))
         outcome, _ = await self._people.judge(folded, site)
         await self._write_out(outcome)
         await self._store(engine, group[-1][0].offset, touched, seq, [sensed for _, _, sensed in folded])
@@ -334,13 +343,28 @@ class Shard:
         await self._store(self._engine, record.offset, set(), self.seq, ())
 
 
-def touched_by(inputs: Sequence[Input], sensed: Sensed) -> set[str]:
-    """The devices that a step touched: those that were located, and those that timers told something of."""
+def _joined(engine: Engine, group: Sequence[tuple[Record, Frame]]) -> tuple[list[Folded], set[str]]:
+    """Sense records together that hold pings, or nothing; the devices that they touched."""
+    instants = accumulate((record.time_ms for record, _ in group), max, initial=engine.now_ms)
+    next(instants)
+    frames, requests = together(
+        [Frame(now_ms, frame.inputs) for now_ms, (_, frame) in zip(instants, group, strict=True)]
+    )
+    found = engine.sensed_each(frames, requests)
+    folded = [
+        (record.offset, float(frame.now_ms), sensed) for (record, frame), sensed in zip(group, found, strict=True)
+    ]
+    return folded, touched_by((frames.located,), found)
+
+
+def touched_by(inputs: Sequence[Input], steps: Sequence[Sensed]) -> set[str]:
+    """The devices that some steps touched: those that were located, and those that timers told something of."""
     names: set[str] = set()
     for item in inputs:
         if isinstance(item, Located):
             names.update(item.strings[number] for number in set(item.column("device").tolist()))
-    for happening in sensed.happenings:
-        if isinstance(happening, Telling):
-            names.update(happening.devices)
+    for sensed in steps:
+        for happening in sensed.happenings:
+            if isinstance(happening, Telling):
+                names.update(happening.devices)
     return names

@@ -20,9 +20,10 @@ from connectors.redis_shards import RedisShards
 from connectors.redis_sites import RedisSites
 from engine.decided import decode_decided
 from engine.rows import columns
+from engine.sense import Sense
 from engine.settings import ClusterSettings, Keep
 from engine.step import Engine
-from engine.wire import Located, UserChanged, encode_frame
+from engine.wire import UserChanged, encode_frame
 from nearcast.shard import LostError, Shard
 from nearcast.shard_beat import Beat
 from nearcast.shard_parts import Parts
@@ -36,7 +37,9 @@ from tests.world import T0, at, circle, files_of, rows
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from engine.batch import Rows
     from engine.step import Sensed
+    from engine.wire import Located
     from nearcast.shard_parts import Outcome as Written
     from tests.cluster.conftest import Servers
 
@@ -164,15 +167,15 @@ async def write_frames(parts: Parts, shard: int, devices: list[str], second: int
 def test_a_record_whose_fold_fails_is_found_among_its_neighbours_and_put_aside(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sensed = Engine.sensed
+    rows_of = Sense.rows
 
-    def failing(self: Engine, inputs: Any, now_ms: int) -> Sensed:
-        if any("bad" in item.strings for item in inputs if isinstance(item, Located)):
+    def failing(self: Sense, batch: Located, *more: Any) -> Rows:
+        if "bad" in batch.strings:
             raise ZeroDivisionError("a fault of ours")
-        return sensed(self, inputs, now_ms)
+        return rows_of(self, batch, *more)
 
     async def ask(parts: Parts) -> None:
-        monkeypatch.setattr(Engine, "sensed", failing)
+        monkeypatch.setattr(Sense, "rows", failing)
         await write_frames(parts, 1, ["a", "b", "bad", "c"])
         shard = Shard(1, parts)
         await shard.load()

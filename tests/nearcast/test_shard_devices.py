@@ -19,10 +19,10 @@ def located(device: str, now_ms: int) -> Located:
 def test_devices_that_timers_told_something_of_are_stored_too() -> None:
     engine = Engine(site_of(files_of([circle("shop")], rules=STAYED)), T0)
     inputs = [located("stays", T0)]
-    assert touched_by(inputs, engine.sensed(inputs, T0)) == {"stays"}
+    assert touched_by(inputs, [engine.sensed(inputs, T0)]) == {"stays"}
     later = [located("comes", T0 + 120_000)]
     sensed = engine.sensed(later, T0 + 120_000)
     tellings = [happening for happening in sensed.happenings if isinstance(happening, Telling)]
     kinds = {telling.transition(n).kind for telling in tellings for n in range(len(telling))}
     assert Kind.DWELLED in kinds
-    assert touched_by(later, sensed) == {"stays", "comes"}
+    assert touched_by(later, [sensed]) == {"stays", "comes"}
