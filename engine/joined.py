@@ -28,10 +28,13 @@ _SHORT, _SHORT_END, _LIST_16 = 0x90, 0xA0, 0xDC
 
 
 class Joined(NamedTuple):
-    """Some frames. The rows of frame n end before row `ends[n]` of `located`, its `now_ms` is `instants[n]`."""
+    """Some frames. Frame n has the rows of `located` before row `ends[n]`, the requests before `requests[n]`, and was
+    folded at `instants[n]`.
+    """
 
     located: Located
     ends: Array
+    requests: Array
     instants: Array
 
 
@@ -60,24 +63,9 @@ class Joiner:
     def join(self, frames: Sequence[Frame]) -> Joined:
         """Some frames, each of which `can_join`."""
         parts = [part for frame in frames for part in frame.inputs if isinstance(part, Packed)]
-        counts = [part.borders[-1] for part in parts]
-        instants = np.array([frame.now_ms for frame in frames], np.int64)
-        ends = np.zeros(len(frames), np.int64)
-        ends[[n for n, frame in enumerate(frames) if frame.inputs]] = counts
-        received = np.repeat(instants, ends).tobytes()
-        columns: dict[str, bytes] = {
-            name: b"".join([getattr(part, name) for part in parts]) for name in (*_NAMES, *_PLAIN)
-        }
         lists = [bytes(part.strings) for part in parts]
         sizes = [*map(_size, lists)]
-        numbers, strings = self._numbered(lists, sum(sizes))
-        # the names of each part come after those of the parts before it
-        shift = np.repeat([0, *accumulate(sizes)][:-1], counts)
-        columns |= {name: _numbered_anew(columns[name], shift, numbers) for name in _NAMES}
-        located = Located(
-            strings, **columns, speed=b"", heading=b"", borders=_borders(parts, counts), received=received
-        )
-        return Joined(located, np.cumsum(ends), instants)
+        return join_columns(frames, parts, sizes, *self._numbered(lists, sum(sizes)))
 
     def _numbered(self, lists: Sequence[bytes], count: int) -> tuple[Array, list[str]]:
         """The numbers of the names in some lists, and the table that they are of: nearly always the one of all."""
@@ -96,6 +84,26 @@ def _size(packed: bytes) -> int:
     return int.from_bytes(packed[1:3] if packed[0] == _LIST_16 else packed[1:5], "big")
 
 
+def join_columns(
+    frames: Sequence[Frame], parts: Sequence[Located | Packed], sizes: Sequence[int], numbers: Array, strings: list[str]
+) -> Joined:
+    """The frames that hold these parts, or nothing, as one.
+
+    Part n has `sizes[n]` names; the names of all parts, one part's after the other's, are `numbers` of `strings`.
+    """
+    counts = [part.borders[-1] for part in parts]
+    ends, requests = np.zeros((2, len(frames)), np.int64)
+    held = [n for n, frame in enumerate(frames) if frame.inputs]
+    ends[held], requests[held] = counts, [len(part.borders) for part in parts]
+    instants = np.array([frame.now_ms for frame in frames], np.int64)
+    columns: dict[str, bytes] = {name: b"".join([getattr(part, name) for part in parts]) for name in (*_NAMES, *_PLAIN)}
+    shift = np.repeat([0, *accumulate(sizes)][: len(parts)], counts)
+    columns |= {name: _numbered_anew(columns[name], shift, numbers) for name in _NAMES}
+    received, borders = np.repeat(instants, ends).tobytes(), _borders(parts, counts)
+    located = Located(strings, **columns, speed=b"", heading=b"", borders=borders, received=received)
+    return Joined(located, np.cumsum(ends), np.cumsum(requests), instants)
+
+
 def _numbered_anew(column: bytes, shift: Array, numbers: Array) -> bytes:
     codes = np.frombuffer(column, np.int32)
     if codes.max(initial=NONE) == NONE:  # most pings name no user, and no beacon
@@ -103,7 +111,7 @@ def _numbered_anew(column: bytes, shift: Array, numbers: Array) -> bytes:
     return np.where(codes == NONE, np.int32(NONE), numbers[codes + shift]).tobytes()
 
 
-def _borders(parts: Sequence[Located], counts: Sequence[int]) -> list[int]:
+def _borders(parts: Sequence[Located | Packed], counts: Sequence[int]) -> list[int]:
     borders: list[int] = []
     for part, start in zip(parts, [0, *accumulate(counts)], strict=False):
         borders += [start + border for border in part.borders]

@@ -141,23 +141,22 @@ class Engine:
             found.happenings += self._sense(item, now_ms, found)
         return found
 
-    def sensed_each(self, frames: Joined, requests: Array) -> list[Sensed]:
+    def sensed_each(self, frames: Joined) -> list[Sensed]:
         """The first stage alone of frames that were joined: what happened at each, as `sensed` finds it one by one.
 
-        But that requests are counted over all frames, those of frame n before `requests[n]`; what became of them stands
-        in the last.
+        But that requests are counted over all frames, and what became of them stands in the last.
         """
         found = [Sensed(now_ms) for now_ms in frames.instants.tolist()]
         rows, at = self.sense.joined(frames), (0, 0)
         while at[1] < rows.ends.size:
             row, frame = at
             if row == (rows.ends[frame - 1] if frame > 0 else 0):  # the frame begins
-                self._told_each(requests, found)  # timers tell by no request
+                self._told_each(frames.requests, found)  # timers tell by no request
                 self.now_ms = found[frame].now_ms
                 found[frame].happenings += self._fire(self.now_ms)
             instant_ms = self.timers.next_due_ms()
             at = self.sense.work(frames.located, rows, at, FAR if instant_ms is None else instant_ms, 0)
-        self._told_each(requests, found)
+        self._told_each(frames.requests, found)
         self.now_ms = found[-1].now_ms
         found[-1].counted.append(counted(rows))
         return found

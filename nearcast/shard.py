@@ -347,10 +347,8 @@ def _joined(engine: Engine, group: Sequence[tuple[Record, Frame]]) -> tuple[list
     """Sense records together that hold pings, or nothing; the devices that they touched."""
     instants = accumulate((record.time_ms for record, _ in group), max, initial=engine.now_ms)
     next(instants)
-    frames, requests = together(
-        [Frame(now_ms, frame.inputs) for now_ms, (_, frame) in zip(instants, group, strict=True)]
-    )
-    found = engine.sensed_each(frames, requests)
+    frames = together([Frame(now_ms, frame.inputs) for now_ms, (_, frame) in zip(instants, group, strict=True)])
+    found = engine.sensed_each(frames)
     folded = [
         (record.offset, float(frame.now_ms), sensed) for (record, frame), sensed in zip(group, found, strict=True)
     ]

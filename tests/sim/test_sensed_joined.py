@@ -74,7 +74,7 @@ def test_frames_sensed_together_tell_what_each_tells_alone(seed: int) -> None:
                     engine.prepare(sites[item.version])
         wanted = [alone.sensed(frame.inputs, frame.now_ms) for frame in some]
         if can_go_together(some[0]):
-            steps = joint.sensed_each(*together(some))
+            steps = joint.sensed_each(together(some))
             joined += len(some) - 1
         else:
             steps = [joint.sensed(some[0].inputs, some[0].now_ms)]
