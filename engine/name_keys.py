@@ -40,10 +40,8 @@ class NameKeys:
         keys = self._keys[slots]
         if (keys[:, 0] == _UNKNOWN).any():
             new = np.unique(slots[keys[:, 0] == _UNKNOWN])
-            letters = [
-                names[slot].encode(errors="surrogatepass")[:_BYTES].ljust(_BYTES, b"\0") for slot in new.tolist()
-            ]
-            self._keys[new] = np.frombuffer(b"".join(letters), ">u8").reshape(-1, 2)
+            letters = b"".join([_first(names[slot]) for slot in new.tolist()])
+            self._keys[new] = np.frombuffer(letters, ">u8").reshape(-1, 2)
             keys = self._keys[slots]
         return keys[:, 0], keys[:, 1]
 
