@@ -113,13 +113,14 @@ class ShardPeople:
         people.lend(persons)
         people.everyone = tuple(persons) if timers else ()
         people.decided = frozenset(key for keys in known.values() for key in keys)
+        by = Judge(site, people)
         made: dict[str, list[tuple[int, Decision, list[Delivery]]]] = {}
         all_effects = []
         for offset, received_ms, sensed in folded:
             people.offset, people.now_ms, people.devices = offset, sensed.now_ms, sensed.erased
             people.own = frozenset(user for user in sensed.erased if self._parts.partitions.of(user) == self._shard)
             narrow = sensed if only is None or timers else narrowed(sensed, only)
-            effects = judge(narrow, Judge(site, people))
+            effects = judge(narrow, by)
             all_effects.append(effects)
             deliveries: dict[str, list[Delivery]] = {}
             for delivery in effects.deliveries:
