@@ -24,8 +24,9 @@ from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent,
 from geo.mistake import MistakesError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from engine.batch import Rows
     from engine.joined import Joined
     from engine.layout import Array
     from engine.ports import Delivery, Ending
@@ -115,22 +116,28 @@ class Engine:
 
         But that `counted` has one entry, and requests are counted over all frames.
         """
-        sensed = Sensed(int(frames.instants[0]))
+        sensed, rows = Sensed(int(frames.instants[0])), self.sense.joined(frames)
         work = _Judging(sensed, self._judge)
-        rows, at = self.sense.joined(frames), (0, 0)
-        while at[1] < rows.ends.size:
-            row, frame = at
-            if row == (rows.ends[frame - 1] if frame > 0 else 0):  # the frame begins
-                self.now_ms = work.now_ms = int(rows.instants[frame])
-                for happening in self._fire(self.now_ms):
-                    work.decide(happening)
-            instant_ms = self.timers.next_due_ms()
-            at = self.sense.work(frames.located, rows, at, FAR if instant_ms is None else instant_ms, 0)
+        for frame in self._through(frames, rows):
+            work.now_ms = int(rows.instants[frame])
+            for happening in self._fire(work.now_ms):
+                work.decide(happening)
         for telling in self.sense.tellings():
             work.decide(telling)
-        self.now_ms = int(rows.instants[-1])
         sensed.counted.append(counted(rows))
         return work.effects()
+
+    def _through(self, frames: Joined, rows: Rows) -> Iterator[int]:
+        """Work the rows of frames that were joined. Yields each that may have timers to fire first, for that."""
+        at = 0, 0
+        while at[1] < rows.ends.size:
+            row, frame = at
+            if row == (rows.ends[frame - 1] if frame > 0 else 0):  # it begins
+                self.now_ms = int(rows.instants[frame])
+                yield frame
+            instant_ms = self.timers.next_due_ms()
+            at = self.sense.work(frames.located, rows, at, FAR if instant_ms is None else instant_ms, 0)
+        self.now_ms = int(rows.instants[-1])
 
     def sensed(self, inputs: Sequence[Input], now_ms: int) -> Sensed:
         """The first stage alone: what happened. It needs no people, and changes none."""
@@ -147,17 +154,11 @@ class Engine:
         But that requests are counted over all frames, and what became of them stands in the last.
         """
         found = [Sensed(now_ms) for now_ms in frames.instants.tolist()]
-        rows, at = self.sense.joined(frames), (0, 0)
-        while at[1] < rows.ends.size:
-            row, frame = at
-            if row == (rows.ends[frame - 1] if frame > 0 else 0):  # the frame begins
-                self._told_each(frames.requests, found)  # timers tell by no request
-                self.now_ms = found[frame].now_ms
-                found[frame].happenings += self._fire(self.now_ms)
-            instant_ms = self.timers.next_due_ms()
-            at = self.sense.work(frames.located, rows, at, FAR if instant_ms is None else instant_ms, 0)
+        rows = self.sense.joined(frames)
+        for frame in self._through(frames, rows):
+            self._told_each(frames.requests, found)  # timers tell by no request
+            found[frame].happenings += self._fire(self.now_ms)
         self._told_each(frames.requests, found)
-        self.now_ms = found[-1].now_ms
         found[-1].counted.append(counted(rows))
         return found
 
