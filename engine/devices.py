@@ -86,37 +86,25 @@ class Devices:
         self._add([name for name in dict.fromkeys(names) if name not in self.slots])
         return self.slots_of(names)
 
-    def _add(self, names: list[str]) -> None:
-        """Give slots to devices never heard of, those of forgotten ones first."""
-        again = names[: len(self.vacant)]
-        for name in again:
-            self.slot(name)
-        new, first = names[len(again) :], len(self.names)
-        self.names += new
-        self.slots.update(zip(new, range(first, len(self.names)), strict=True))
-        self.grow_table(len(self.names))
-        self.state.table[first : len(self.names)] = layout.STRANGER[0]
-        if self.state.usable.size:
-            self.state.usable[first : len(self.names)] = layout.NO_USABLE[0]
-
     def slot(self, name: str) -> int:
         """The device's slot, a new one if it was never heard of."""
-        found = self.slots.get(name)
-        if found is not None:
-            return found
-        if self.vacant:
-            slot = self.vacant.pop()
+        if name not in self.slots:
+            self._add([name])
+        return self.slots[name]
+
+    def _add(self, names: list[str]) -> None:
+        """Give slots to devices never heard of: those of forgotten ones first, then new ones."""
+        again = [self.vacant.pop() for _ in names[: len(self.vacant)]]
+        first, new = len(self.names), names[len(again) :]
+        for slot, name in zip(again, names, strict=False):
             self.names[slot] = name
-        else:
-            slot = len(self.names)
-            self.names.append(name)
-            if slot == self.state.table.size:
-                self.grow_table(slot + 1)
-        self.slots[name] = slot
-        self.state.table[slot] = layout.STRANGER[0]
+        self.names += new
+        self.grow_table(len(self.names))
+        slots = [*again, *range(first, len(self.names))]
+        self.slots.update(zip(names, slots, strict=True))
+        self.state.table[slots] = layout.STRANGER[0]
         if self.state.usable.size:
-            self.state.usable[slot] = layout.NO_USABLE[0]
-        return slot
+            self.state.usable[slots] = layout.NO_USABLE[0]
 
     def users_of(self, names: list[str]) -> Array:
         """The numbers of users as int32, new ones for those never heard of."""
