@@ -188,8 +188,8 @@ def _surely_in(s: State, asks: Asks, d: int, fence: int) -> bool:
     if of.instant:
         return True
     known = device.accuracy == device.accuracy
-    outline = (of.kind, wide(of.first), wide(of.last), wide(of.row), wide(of.block))
-    return bool(known and circle_in(asks.borders, wide(of.border), outline, device.lat, device.lng, device.accuracy))
+    border, outline = wide(of.border), _outline(asks, fence)
+    return bool(known and circle_in(asks.borders, border, outline, device.lat, device.lng, device.accuracy))
 
 
 @inlined
@@ -198,8 +198,13 @@ def is_surely_out(asks: Asks, fence: int, lat: float, lng: float, accuracy: floa
     of = asks.fences[fence]
     if of.instant or accuracy != accuracy:
         return True
-    outline = (of.kind, wide(of.first), wide(of.last), wide(of.row), wide(of.block))
-    return bool(circle_out(asks.borders, wide(of.border), outline, lat, lng, accuracy))
+    return bool(circle_out(asks.borders, wide(of.border), _outline(asks, fence), lat, lng, accuracy))
+
+
+@inlined
+def _outline(asks: Asks, fence: int) -> tuple[int, int, int, int, int]:
+    of = asks.fences[fence]
+    return of.kind, wide(of.first), wide(of.last), wide(of.row), wide(of.block)
 
 
 @inlined
