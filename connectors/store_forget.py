@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from engine.ids import instant
-from engine.wire import COLUMNS, NONE, Edited, Ended, Erased, Happened, Located, Resent, UserChanged
+from engine.wire import COLUMNS, NAMES, NONE, Edited, Ended, Erased, Happened, Located, Resent, UserChanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,11 +116,11 @@ def _cut(located: Located, mine: Mask) -> Located:
     """Without some rows, and without the strings that only they used. The borders move along."""
     keep = ~mine
     columns = {name: located.column(name)[keep] for name in _column_names(located)}
-    used = np.unique(np.concatenate([columns[name] for name in ("device", "user", "beacon")]))
+    used = np.unique(np.concatenate([columns[name] for name in NAMES]))
     used = used[used != NONE]
     renumber = np.full(len(located.strings) + 1, NONE, dtype=np.int32)
     renumber[used] = np.arange(len(used), dtype=np.int32)
-    for name in ("device", "user", "beacon"):
+    for name in NAMES:
         columns[name] = renumber[columns[name]]
     before = np.concatenate([[0], np.cumsum(keep)])
     return msgspec.structs.replace(

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from engine.names import Names
-from engine.wire import NONE, Located, Packed
+from engine.wire import NAMES, NONE, Located, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from engine.layout import Array
     from engine.wire import Frame
 
-#: Columns of names, which are numbered anew; and those that are taken as they are. The fold looks at no other.
-_NAMES = ("device", "user", "beacon")
+#: Columns that are taken as they are; those of names are numbered anew. The fold looks at no other.
 _PLAIN = ("time", "lat", "lng", "accuracy", "rssi", "mocked")
 #: The first byte of a short list in MessagePack holds its size; a longer one's is behind it, in two bytes or in four.
 _SHORT, _SHORT_END, _LIST_16 = 0x90, 0xA0, 0xDC
@@ -96,9 +95,9 @@ def join_columns(
     held = [n for n, frame in enumerate(frames) if frame.inputs]
     ends[held], requests[held] = counts, [len(part.borders) for part in parts]
     instants = np.array([frame.now_ms for frame in frames], np.int64)
-    columns: dict[str, bytes] = {name: b"".join([getattr(part, name) for part in parts]) for name in (*_NAMES, *_PLAIN)}
+    columns: dict[str, bytes] = {name: b"".join([getattr(part, name) for part in parts]) for name in (*NAMES, *_PLAIN)}
     shift = np.repeat([0, *accumulate(sizes)][: len(parts)], counts)
-    columns |= {name: _numbered_anew(columns[name], shift, numbers) for name in _NAMES}
+    columns |= {name: _numbered_anew(columns[name], shift, numbers) for name in NAMES}
     received, borders = np.repeat(instants, ends).tobytes(), _borders(parts, counts)
     located = Located(strings, **columns, speed=b"", heading=b"", borders=borders, received=received)
     return Joined(located, np.cumsum(ends), np.cumsum(requests), instants)

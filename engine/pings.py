@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine.rows import columns
 from engine.scan import PING
 from engine.scan_values import NO_TIME, number_anew
-from engine.wire import COLUMNS, NONE, Located
+from engine.wire import COLUMNS, NAMES, NONE, Located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,6 @@ _SIZE = PING.itemsize
 #: each, speed, heading and rssi, and the numbers of three names; at last a flag.
 _WORDS, _HALVES, _CODES = 5, 6, 3
 _FLAG_AT = 8 * _WORDS + 4 * _HALVES
-_NAMED = ("device", "user", "beacon")
 
 
 class Pings(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +110,7 @@ def with_own_names(item: Located) -> Located:
     >>> got.strings, got.column("user").tolist()
     (['d'], [0])
     """
-    codes = np.array([item.column(name) for name in _NAMED])
+    codes = np.array([item.column(name) for name in NAMES])
     size = codes[0].nbytes
     order, strings = _numbered(codes), item.strings
     named = codes.tobytes()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FRAME_VERSION = 1
 #: A row's user when the ping named none, a fix's beacon.
 NONE = -1
+#: The columns that are numbers of `Located.strings`.
+NAMES = ("device", "user", "beacon")
 
 
 class _Tagged(msgspec.Struct, frozen=True, tag_field="input"):
@@ -156,6 +158,8 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class _PackedFrame(Frame, frozen=True):
+    """As it is read: whoever gets it gets a `Frame`, and sees of its inputs that they are `Packed`."""
+
     inputs: list[Packed | Happened | UserChanged | Ended | Resent | Edited | Erased]  # type: ignore[assignment]
 
 

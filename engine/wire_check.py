@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.kernel import kernel
-from engine.wire import COLUMNS, NONE
+from engine.wire import COLUMNS, NAMES, NONE
 
 if TYPE_CHECKING:
     from engine.layout import Array
     from engine.wire import Located
 
 _SIZES = {name: np.dtype(kind).itemsize for name, kind in COLUMNS.items()}
-_NAMES = ("device", "user", "beacon")
 _FAULTS = (
-    None, *(f"column `{name}` points out of the table of names" for name in _NAMES), "a place lies outside of the map"
+    None, *(f"column `{name}` points out of the table of names" for name in NAMES), "a place lies outside of the map"
 )  # fmt: skip
 
 
@@ -44,7 +43,7 @@ def fault_of(located: Located) -> str | None:
         return "the requests' borders do not ascend"
     if not rows:
         return None
-    device, user, beacon = [located.column(name) for name in _NAMES]
+    device, user, beacon = [located.column(name) for name in NAMES]
     return _FAULTS[_check(device, user, beacon, located.column("lat"), located.column("lng"), len(located.strings))]
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.wire import COLUMNS, NONE, Happened, Located, UserChanged, decode_frame, encode_frame
+from engine.wire import COLUMNS, NAMES, NONE, Happened, Located, UserChanged, decode_frame, encode_frame
 from nearcast.recording_raw import RecordedPings, Skipped
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 RUN_ROWS = 1 << 19
 _BLOCK_ROWS_MIN = 256
 _FIRST_MS = -(2**62)
-_CODES = ("device", "user", "beacon")
 #: A ping, and where it was read. An event or a user is a row without a device: `received` says where it is kept.
 _ROW = np.dtype([*COLUMNS.items(), ("read", np.int64)])
 
@@ -74,11 +73,11 @@ class _Sorter:
         rows = np.empty(located.borders[-1], _ROW)
         for name in COLUMNS:
             rows[name] = located.column(name)
-        named = np.unique([rows[name] for name in _CODES])
+        named = np.unique([rows[name] for name in NAMES])
         named = named[named != NONE]
         table = np.full(named.max(initial=0) + 2, NONE, np.int32)
         table[named] = [self.numbers.setdefault(located.strings[n], len(self.numbers)) for n in named.tolist()]
-        for name in _CODES:
+        for name in NAMES:
             rows[name] = table[rows[name]]
         return rows
 
@@ -176,10 +175,10 @@ class _Run:
 
 def _located(rows: Array, strings: list[str]) -> Located:
     """Rows as a batch, with a table of the strings that they name."""
-    codes = np.concatenate([rows[name] for name in _CODES])
+    codes = np.concatenate([rows[name] for name in NAMES])
     named, numbered = np.unique(codes, return_inverse=True)
     unnamed = int(named[0] == NONE)
-    parts: dict[str, Any] = {name: rows[name].tobytes() for name in COLUMNS if name not in _CODES}
-    for name, column in zip(_CODES, np.split((numbered - unnamed).astype(np.int32), len(_CODES)), strict=True):
+    parts: dict[str, Any] = {name: rows[name].tobytes() for name in COLUMNS if name not in NAMES}
+    for name, column in zip(NAMES, np.split((numbered - unnamed).astype(np.int32), len(NAMES)), strict=True):
         parts[name] = column.tobytes()
     return Located(strings=[strings[n] for n in named[unnamed:].tolist()], borders=[rows.size], **parts)
