@@ -38,6 +38,14 @@ trigger: {event: dwelled, for: 1m, place: {id: shop}}
 audience: {all: [{consent: marketing}]}
 actions: [{push: {template: hello}}]
 """
+#: A rule with a timer of its own: whoever is in the fence `shop` at five past five.
+TICK = """
+id: tick
+state: live
+trigger: {event: timer, at: "17:05", inside: {id: shop}, timezone: Asia/Tokyo}
+audience: {all: [{consent: marketing}]}
+actions: [{push: {template: hello}}]
+"""
 
 
 def at(east_m: float, north_m: float = 0.0) -> tuple[float, float]:

@@ -16,7 +16,9 @@ from nearcast.recover import compiled
 from nearcast.replay import SPAN_MS, Folding, replay_files
 from nearcast.replay_options import ReplayOptions
 from nearcast.replay_report import Tally
+from tests.bar import Bar
 from tests.nearcast.command import make_site
+from tests.world import TICK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 T0 = 1_795_593_600_000
 SHOP, AWAY = (35.69, 139.7), (35.70, 139.7)
-RULES = """id: hello
+RULES = (
+    """id: hello
 state: live
 max_event_age: 1h
 trigger: {any: [{event: entered, place: {id: shop}}, {event: exited, place: {id: shop}}]}
@@ -44,20 +47,9 @@ max_event_age: 1h
 trigger: {event: dwelled, for: 90s, place: {id: shop}}
 audience: {all: [{consent: marketing}]}
 actions: [{push: {template: hello}}]
----
-id: tick
-state: live
-trigger: {event: timer, at: "17:05", inside: {id: shop}, timezone: Asia/Tokyo}
-audience: {all: [{consent: marketing}]}
-actions: [{push: {template: hello}}]
-"""
-
-
-class Bar:
-    """A progress bar that nobody sees."""
-
-    def advance(self, count: int) -> None:
-        """Take the count, and show nothing."""
+---"""
+    + TICK
+)
 
 
 def site_with(folder: Path, rules: str = RULES) -> Site:

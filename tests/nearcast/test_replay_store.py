@@ -19,7 +19,9 @@ from nearcast.folder import read_folder
 from nearcast.recover import compiled
 from nearcast.replay import replay_store
 from nearcast.replay_report import Tally
+from tests.bar import Bar
 from tests.nearcast.command import make_site
+from tests.world import TICK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,28 +33,15 @@ T0 = 1_795_593_600_000
 ROWS = 20
 
 
-RULES = """id: hello
+RULES = (
+    """id: hello
 state: live
 trigger: {event: entered, place: {id: shop}}
 audience: {all: [{consent: marketing}]}
 actions: [{push: {template: hello}}]
----
-id: tick
-state: live
-trigger: {event: timer, at: "17:05", inside: {id: shop}, timezone: Asia/Tokyo}
-audience: {all: [{consent: marketing}]}
-actions: [{push: {template: hello}}]
-"""
-
-
-class Bar:
-    """A progress bar that counts."""
-
-    done = 0
-
-    def advance(self, count: int) -> None:
-        """So much is done."""
-        self.done += count
+---"""
+    + TICK
+)
 
 
 def store_with(path: Path, site: Site, frames: int) -> Path:

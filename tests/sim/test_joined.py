@@ -20,6 +20,7 @@ from nearcast.frames_ahead import frames_ahead
 from nearcast.recover import compiled, recover
 from nearcast.replay import replay_store
 from nearcast.replay_report import Tally
+from tests.bar import Bar
 from tests.sim.crowd import build_world
 from tests.sim.plant import Plant, lines
 from tests.sim.run import facts
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
     from engine.step import Effects
 
 SEEDS, PINGS = (31, 32), 6_000
-
-
-class Bar:
-    """A progress bar that counts."""
-
-    done = 0
-
-    def advance(self, count: int) -> None:
-        """So much is done."""
-        self.done += count
 
 
 @cache
