@@ -29,6 +29,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
 from geo.kernel import kernel, maker
+from geo.memory import peek
 from geo.raster import MARGIN
 from geo.trig import lat_lng
 from geo.window import ROW, Window, vector_at
@@ -73,7 +74,8 @@ def in_entry(halves: IntArray, at: int, meta: int, x: float, y: float) -> tuple[
     tolerance = float(meta >> 16)
     unsure = False
     for k in range(at, at + 4 * ((meta >> 2) & 0x3FFF), 4):
-        x0, y0, x1, y1 = float(halves[k]), float(halves[k + 1]), float(halves[k + 2]), float(halves[k + 3])
+        x0, y0, x1, y1 = peek(halves, k), peek(halves, k + 1), peek(halves, k + 2), peek(halves, k + 3)
+        x0, y0, x1, y1 = float(x0), float(y0), float(x1), float(y1)
         dx, dy, ex, ey = x1 - x0, y1 - y0, x - x0, y - y0
         side = dx * ey - dy * ex
         along = (min(x0, x1) - x <= tolerance) & (x - max(x0, x1) <= tolerance)

@@ -131,7 +131,7 @@ class FenceIndex:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
 
         Latitudes are within +-90, longitudes within +-180; who calls has refused all else. A call costs 5 us, and then
-        about 0.1 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
+        some 0.06 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
         it asks for one point only where a single ping is posted.
         """
         return match(self._tables, np.ascontiguousarray(lat_deg, np.float64), np.ascontiguousarray(lng_deg, np.float64))

@@ -1,8 +1,9 @@
 """From points to fences: the hot loop.
 
 Owns the order of work, and the reading of records. Must not know how they are made. Some hundred points at a time go
-through stages: their faces and planes, then at each level their cell, slot and record, last their fences. What waits
-for memory in one stage waits for many points at once; done point by point, each would wait alone, four times.
+through stages: their faces and planes, then at each level their cell, slot and record, last their fences. What one
+stage needs of memory is asked for at once for all of them, by the stage before; done point by point, each would wait
+alone, four times.
 """
 
 from __future__ import annotations
@@ -16,11 +17,22 @@ from geo.columns import Columns
 from geo.cover import covers
 from geo.entry import in_entry
 from geo.kernel import inlined, kernel, maker
+from geo.memory import fetch, fetch_near, peek, poke
 from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import LINE, STEP
-from geo.tiles import TILE_CELLS, cell_in_tile, find, tile_key
+from geo.tiles import TILE_CELLS, cell_in_tile, find, home, tile_key
 
 CHUNK = 1024
+
+AHEAD = 8
+"""A record is asked into the first cache so many points before its own."""
+
+AT_ONCE = 8
+"""Whole fences are copied by so many; what is too much is written over."""
+
+
+LAST = np.int32(0x7FFFFFFF)
+"""Behind every fence."""
 
 
 class Tables(NamedTuple):
@@ -50,14 +62,14 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
     cell_x, cell_y = np.empty((levels, most)), np.empty((levels, most))
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
-    out = np.empty(64 + 6 * n, np.int32)
+    out = np.empty(8 * AT_ONCE + 6 * n, np.int32)
     size, face = 0, 0
     for first in range(0, n, CHUNK):
         lat, lng = lat_deg[first : first + CHUNK], lng_deg[first : first + CHUNK]
         count = lat.shape[0]
         unit_vectors(lat, lng, x, y, z)
         face = planes(x, y, z, count, face, faces, u, v)
-        room = 8
+        room = 2 * AT_ONCE
         for level in range(levels):
             lattice_cells(t.lattices[level], u, v, count, i, j, cell_x[level], cell_y[level])
             _find_slots(t.table, level, faces, i, j, count, records[level])
@@ -76,6 +88,8 @@ def _find_slots(
 ) -> None:
     """Fill the slot of each point's cell at a level, or -1."""
     for k in range(count):
+        fetch(table, home(table, tile_key(level, faces[k], int(i[k]), int(j[k]))))
+    for k in range(count):
         cell_i, cell_j = int(i[k]), int(j[k])
         key = tile_key(level, faces[k], cell_i, cell_j)
         at = find(table, key)
@@ -84,22 +98,19 @@ def _find_slots(
 
 @kernel
 def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArray) -> int:
-    """Turn slots into where their records start (0: none); returns how many fences they hold in all.
-
-    The lines of each record are touched, so that they are at hand when it is read.
-    """
+    """Turn slots into where their records start (0: none), and fetch them; returns how many fences they hold in all."""
     for k in range(count):
-        records[k] = slots[records[k]] if records[k] >= 0 else 0
-    room, touched = 0, 0
+        fetch(slots, max(records[k], 0))
     for k in range(count):
-        start, more = (records[k] >> 3) * STEP, records[k] & 7
+        slot = peek(slots, records[k]) if records[k] >= 0 else 0
+        start = (slot >> 3) * STEP
         records[k] = start
-        room += arena[start] + arena[start + 1]
-        touched ^= arena[start + LINE * min(more, 1)]
-        for line in range(2, more + 1):
-            touched ^= arena[start + LINE * line]
-    # a value that cannot be, so that the touching is not thought useless
-    return room + (touched == 0x7FFFFFFFFFFFFFFF)
+        for line in range((slot & 7) + 1):
+            fetch(arena, start + LINE * line)
+    room = 0
+    for k in range(count):
+        room += peek(arena, records[k]) + peek(arena, records[k] + 1)
+    return room
 
 
 @inlined
@@ -109,38 +120,70 @@ def _gather(
 ) -> int:  # fmt: skip
     """Put each point's fences into `out`, ascending, and fill where its row ends; returns the new size."""
     renumbered = t.numbers.shape[0] > 0
+    last = lat.shape[0] - 1
     for k in range(lat.shape[0]):
         row = size
         sorted_to = row
         for level in range(records.shape[0]):
+            fetch_near(t.arena, records[level, min(k + AHEAD, last)])
             start = records[level, k]
-            if start == 0:
-                continue
-            whole = int(t.arena[start])
+            whole = int(peek(t.arena, start))
             at = start + 2
-            # by fours: what is one too many is written over
-            for n in range(0, whole, 4):
-                out[size + n], out[size + n + 1] = t.arena[at + n], t.arena[at + n + 1]
-                out[size + n + 2], out[size + n + 3] = t.arena[at + n + 2], t.arena[at + n + 3]
+            _copy(t.arena, at, out, size)
+            for n in range(AT_ONCE, whole, AT_ONCE):
+                _copy(t.arena, at + n, out, size + n)
             if size == row:
                 sorted_to = row + whole
             size += whole
             at += whole
-            for _ in range(t.arena[start + 1]):
-                f, meta = t.arena[at], int(t.arena[at + 1])
+            for _ in range(peek(t.arena, start + 1)):
+                f, meta = peek(t.arena, at), int(peek(t.arena, at + 1))
                 inside, unsure = in_entry(t.halves, 2 * at + 4, meta, cell_x[level, k], cell_y[level, k])
                 if unsure:
                     inside = covers(t.columns, f, lat[k], lng[k])
-                out[size] = f
+                poke(out, size, f)
                 size += inside
                 at += 2 + 2 * ((meta >> 2) & 0x3FFF)
         if renumbered:
             for n in range(row, size):
-                out[n] = t.numbers[out[n]]
+                poke(out, n, peek(t.numbers, peek(out, n)))
         if sorted_to < size and row + 1 < size:
-            sort_tail(out, row, sorted_to, size)
+            if size - row <= AT_ONCE:
+                _sort_few(out, row, size - row)
+            else:
+                sort_tail(out, row, sorted_to, size)
         ends[k] = size
     return size
+
+
+@kernel
+def _copy(arena: IntArray, at: int, out: IntArray, to: int) -> None:
+    """Copy AT_ONCE words; all are read before one is written, so that they go as one."""
+    a, b, c, d = peek(arena, at), peek(arena, at + 1), peek(arena, at + 2), peek(arena, at + 3)
+    e, f, g, h = peek(arena, at + 4), peek(arena, at + 5), peek(arena, at + 6), peek(arena, at + 7)
+    poke(out, to, a), poke(out, to + 1, b), poke(out, to + 2, c), poke(out, to + 3, d)
+    poke(out, to + 4, e), poke(out, to + 5, f), poke(out, to + 6, g), poke(out, to + 7, h)
+
+
+@kernel
+def _sort_few(out: IntArray, row: int, count: int) -> None:
+    """Sort up to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
+    a, b, c, d = peek(out, row), peek(out, row + 1), peek(out, row + 2), peek(out, row + 3)
+    e, f, g, h = peek(out, row + 4), peek(out, row + 5), peek(out, row + 6), peek(out, row + 7)
+    c, d = c if count > 2 else LAST, d if count > 3 else LAST
+    e, f = e if count > 4 else LAST, f if count > 5 else LAST
+    g, h = g if count > 6 else LAST, h if count > 7 else LAST
+    a, b, c, d = min(a, b), max(a, b), min(c, d), max(c, d)
+    e, f, g, h = min(e, f), max(e, f), min(g, h), max(g, h)
+    a, c, b, d = min(a, c), max(a, c), min(b, d), max(b, d)
+    e, g, f, h = min(e, g), max(e, g), min(f, h), max(f, h)
+    b, c, f, g = min(b, c), max(b, c), min(f, g), max(f, g)
+    a, e, b, f = min(a, e), max(a, e), min(b, f), max(b, f)
+    c, g, d, h = min(c, g), max(c, g), min(d, h), max(d, h)
+    c, e, d, f = min(c, e), max(c, e), min(d, f), max(d, f)
+    b, c, d, e, f, g = min(b, c), max(b, c), min(d, e), max(d, e), min(f, g), max(f, g)
+    poke(out, row, a), poke(out, row + 1, b), poke(out, row + 2, c), poke(out, row + 3, d)
+    poke(out, row + 4, e), poke(out, row + 5, f), poke(out, row + 6, g), poke(out, row + 7, h)
 
 
 @kernel

@@ -42,11 +42,18 @@ def cell_in_tile(i: int, j: int) -> int:
 
 
 @kernel
+def home(table: IntArray, key: int) -> int:
+    """Where `key` is in the open hash table, if no other key came there first."""
+    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    at: int = (int(np.int64(h >> np.uint64(32))) << 1) & (int(table.shape[0]) - 2)
+    return at
+
+
+@kernel
 def find(table: IntArray, key: int) -> int:
     """Where `key` is in the open hash table, or where it would go (there the table is FREE)."""
     mask = int(table.shape[0]) - 2
-    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    at: int = (int(np.int64(h >> np.uint64(32))) << 1) & mask
+    at = home(table, key)
     while table[at] != key and table[at] != FREE:
         at = (at + 2) & mask
     return at
