@@ -26,6 +26,9 @@ Array = NDArray[Any]
 BLOCK = 32
 """Edges that follow each other lie close together: so many share one box, and are passed over at once."""
 
+GROUP = 16
+"""Where a fence has more blocks than this, so many share a box too: a long border is mostly passed over in strides."""
+
 STEPS = 65_535
 """A sketch divides a box into so many steps each way."""
 
@@ -38,7 +41,7 @@ class Columns(NamedTuple):
         differ for areas cut at the antimeridian only, where the cut is no border. A corridor's line is [0]:[2].
     edges: float64[m, 4] of (lng0, lat0, lng1, lat1) in degrees.
     first_block: int64[n]; boxes: float64[b, 4] of (lng0, lat0, lng1, lat1): box k of a fence holds its BLOCK edges
-        from row span[0] + k BLOCK on.
+        from row span[0] + k BLOCK on. Behind them, if there are more than GROUP, come those of each GROUP of them.
     sketch: uint16[m, 4]: the edges again, in steps of their box from its (lng0, lat0): STEPS of them are its width, or
         its height. A quarter of the size, and right to half a step.
     size_m: float64[n]: a circle's radius, a corridor's buffer, else 0.
@@ -94,8 +97,9 @@ def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Colum
         columns = _append(columns, filled, shapes[k : k + AT_ONCE])
     span = columns.span[first : filled.fences]
     blocks = -(-(span[:, 3] - span[:, 0]) // BLOCK)
-    columns.first_block[first : filled.fences] = filled.boxes + np.cumsum(blocks) - blocks
-    filled.boxes += int(blocks.sum())
+    boxes = blocks + np.where(blocks > GROUP, -(-blocks // GROUP), 0)
+    columns.first_block[first : filled.fences] = filled.boxes + np.cumsum(boxes) - boxes
+    filled.boxes += int(boxes.sum())
     if shapes:
         _fill(columns, first, filled.fences)
     return columns
@@ -103,7 +107,7 @@ def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Colum
 
 def _with_room(columns: Columns, filled: Filled, fences: int, edges: int) -> Columns:
     """The columns with room for so many fences and edges more: the same arrays where there is."""
-    boxes = filled.boxes + edges // BLOCK + fences + 1
+    boxes = filled.boxes + edges // BLOCK + fences + edges // (BLOCK * GROUP) + fences + 1
     each_edge = (filled.edges, filled.edges + edges)
     rows = {"edges": each_edge, "sketch": each_edge, "boxes": (filled.boxes, boxes)}
     each = (filled.fences, filled.fences + fences)
@@ -222,6 +226,16 @@ def _fill_boxes(columns: Columns, f: int) -> None:
             box[0], box[1], box[2], box[3] = x0, y0, x0, y0
         box[0], box[1] = min(box[0], x0, x1), min(box[1], y0, y1)
         box[2], box[3] = max(box[2], x0, x1), max(box[3], y0, y1)
+    blocks = (last - first + BLOCK - 1) // BLOCK
+    if blocks <= GROUP:
+        return
+    for k in range(blocks):
+        box = columns.boxes[columns.first_block[f] + k]
+        wide = columns.boxes[columns.first_block[f] + blocks + k // GROUP]
+        if k % GROUP == 0:
+            wide[0], wide[1], wide[2], wide[3] = box[0], box[1], box[2], box[3]
+        wide[0], wide[1] = min(wide[0], box[0]), min(wide[1], box[1])
+        wide[2], wide[3] = max(wide[2], box[2]), max(wide[3], box[3])
 
 
 @kernel

@@ -9,44 +9,76 @@ from __future__ import annotations
 import math
 
 from geo.arrays import FloatArray, IntArray
-from geo.columns import AREA, BLOCK, CIRCLE, Columns
+from geo.columns import AREA, BLOCK, CIRCLE, GROUP, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
+from geo.memory import peek
 from geo.orient import orient
 from geo.segment import ground_m, least_chord2, least_m, nearest_point
 from geo.trig import sincos_deg
+
+PLAIN = 1e-9
+"""So many degrees from 0 no product underflows, and an edge that is so far east of a point needs no determinant."""
 
 
 @kernel
 def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
     """True if (x, y) lies within, by the even-odd rule, or on the rings of area `f`."""
+    edges, boxes = columns.edges, columns.boxes
     first, last = columns.span[f, 0], columns.span[f, 2]
-    block = columns.first_block[f]
-    west = math.inf
-    for k in range(block, block + (last - first + BLOCK - 1) // BLOCK):
-        west = min(west, columns.boxes[k, 0])
-    if x < west:
-        # never mind what underflow would make of it
+    block, blocks = columns.first_block[f], (last - first + BLOCK - 1) // BLOCK
+    plain = abs(x) > PLAIN and abs(y) > PLAIN
+    if not plain and x < _west(boxes, block, blocks):
         return False
     odd = False
-    for start in range(first, last, BLOCK):
-        box = columns.boxes[block]
-        block += 1
-        if y < box[1] or y > box[3] or x > box[2]:
+    for group in range(0, blocks, GROUP):
+        if blocks > GROUP and _passes_by(boxes, block + blocks + group // GROUP, x, y):
             continue
-        for e in range(start, min(start + BLOCK, last)):
-            x0, y0, x1, y1 = columns.edges[e]
-            if x0 < x and x1 < x:
+        for k in range(group, min(group + GROUP, blocks)):
+            if _passes_by(boxes, block + k, x, y):
                 continue
-            if (y0 > y) != (y1 > y):
-                side = orient(x0, y0, x1, y1, x, y)
-                if side == 0.0:
+            start, end = 4 * (first + BLOCK * k), 4 * min(first + BLOCK * (k + 1), last)
+            if plain and x + PLAIN < peek(boxes, 4 * (block + k)):
+                odd ^= _crossed(edges, start, end, y)
+                continue
+            for e in range(start, end, 4):
+                x0, y0, x1, y1 = peek(edges, e), peek(edges, e + 1), peek(edges, e + 2), peek(edges, e + 3)
+                if x0 < x and x1 < x:
+                    continue
+                if (y0 > y) != (y1 > y):
+                    side = orient(x0, y0, x1, y1, x, y)
+                    if side == 0.0:
+                        return True
+                    if (side > 0.0) == (y1 > y0):
+                        odd = not odd
+                elif (y0 == y or y1 == y) and at_end(x0, y0, x1, y1, x, y):
                     return True
-                if (side > 0.0) == (y1 > y0):
-                    odd = not odd
-            elif (y0 == y or y1 == y) and at_end(x0, y0, x1, y1, x, y):
-                return True
     return odd
+
+
+@kernel
+def _passes_by(boxes: FloatArray, box: int, x: float, y: float) -> bool:
+    """True if nothing in a box is level with the point, or all of it is west."""
+    at = 4 * box
+    return bool(y < peek(boxes, at + 1) or y > peek(boxes, at + 3) or x > peek(boxes, at + 2))
+
+
+@kernel
+def _crossed(edges: FloatArray, first: int, last: int, y: float) -> bool:
+    """True if an odd number of the edges, four numbers each, pass from one side of `y` to the other."""
+    crossed = 0
+    for e in range(first, last, 4):
+        crossed += (peek(edges, e + 1) > y) != (peek(edges, e + 3) > y)
+    return crossed % 2 == 1
+
+
+@kernel
+def _west(boxes: FloatArray, block: int, count: int) -> float:
+    """Where a fence begins. Who is west of it is outside, never mind what underflow would make of it."""
+    west = math.inf
+    for k in range(block, block + count):
+        west = min(west, boxes[k, 0])
+    return west
 
 
 @kernel

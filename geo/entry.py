@@ -43,6 +43,12 @@ BEYOND = 32_767
 JOIN_MAX = 1.0 / 512.0
 """Corners that are no further than this from the line past them are left out."""
 
+FEW = 4
+"""Of more edges than these it is asked whether other corners are better left out."""
+
+JOINS = (0.0, 0.5 * JOIN_MAX, 2.0 * JOIN_MAX, 4.0 * JOIN_MAX)
+"""What may be better: little where edges are so dense that many points would be unsure, much on a rugged shore."""
+
 JOINED_MAX = 32
 """So many pieces make one edge at most: each new one looks at all corners left out before."""
 
@@ -94,7 +100,16 @@ def put_entry(
 
     `words` has room for two edges a piece, and for two more.
     """
-    count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch)
+    count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, JOIN_MAX)
+    if count > FEW:
+        asking = _asking_ns(columns, f)
+        best, least = JOIN_MAX, _cost_ns(scratch, count, tolerance, asking)
+        for k in range(len(JOINS)):
+            count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, JOINS[k])
+            cost = _cost_ns(scratch, count, tolerance, asking)
+            if cost < least:
+                best, least = JOINS[k], cost
+        count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, best)
     count, west = _close(scratch, count, exits)
     meta = west << 1 | count << 2 | (math.ceil(tolerance * SCALE) + 2) << 16
     odd = _odd(columns, f, w, i, j, scratch.edges, meta) if count <= EDGES_MAX else -1
@@ -124,7 +139,7 @@ def new_scratch(pieces: int) -> Scratch:
 
 @kernel
 def _clip_and_join(
-    i: int, j: int, link: int, links: IntArray, ends: FloatArray, bends: FloatArray, s: Scratch
+    i: int, j: int, link: int, links: IntArray, ends: FloatArray, bends: FloatArray, s: Scratch, join_max: float
 ) -> tuple[int, int, float]:
     """Fill the scratch with the edges in the cell and the exits of the border from it; (edges, exits, tolerance)."""
     cx, cy = i - 0.5 * j, j * ROW
@@ -142,7 +157,7 @@ def _clip_and_join(
         goes_on = to_inside and t0 == 0.0 and p == last + 1 and 0 < size <= JOINED_MAX
         if goes_on and ends[p, 0] == ends[last, 2] and ends[p, 1] == ends[last, 3]:
             further = _furthest(s.run, size, x, y)
-            if further <= JOIN_MAX:
+            if further <= join_max:
                 s.run[size, 0], s.run[size, 1] = x, y
                 size, last, off, bend, to_inside = size + 1, p, further, max(bend, bends[p]), t1 == 1.0
                 continue
@@ -156,6 +171,22 @@ def _clip_and_join(
         tolerance = max(tolerance, off + bend)
         edges, exits = _put_edge(s, edges, exits, size, from_inside, to_inside)
     return edges, exits, tolerance
+
+
+@kernel
+def _asking_ns(columns: Columns, f: int) -> float:
+    """About what it costs to ask a fence itself."""
+    return 150.0 + 0.1 * float(columns.span[f, 3] - columns.span[f, 0])
+
+
+@kernel
+def _cost_ns(s: Scratch, edges: int, tolerance: float, asking_ns: float) -> float:
+    """About what a point of the cell costs: it looks at all edges, and asks the fence where it is unsure."""
+    length = 0.0
+    for k in range(0, 4 * edges, 4):
+        length += math.hypot(float(s.edges[k + 2] - s.edges[k]), float(s.edges[k + 3] - s.edges[k + 1]))
+    unsure = 2.0 * (tolerance + 2.0 / SCALE) * (length / SCALE) / ROW
+    return 2.5 * edges + asking_ns * min(1.0, unsure)
 
 
 @kernel

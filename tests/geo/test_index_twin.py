@@ -43,6 +43,22 @@ def test_a_city_of_overlapping_fences_at_random_points_and_on_every_border(place
     assert differences(shapes, *hard_points(rng, shapes, 300)) == []
 
 
+@pytest.mark.parametrize("wander", [0.001, 0.02, 0.4], ids=["smooth", "a shore", "spikes"])
+def test_borders_of_thousands_of_corners(wander: float) -> None:
+    """Cells join what of them is in line, more or less of it; the fence itself passes over them in strides."""
+    rng = np.random.default_rng(17)
+    turn = 2.0 * np.pi * np.arange(3_000) / 3_000
+
+    def ring(size: float) -> FloatArray:
+        reach = size * (1.0 - rng.uniform(0.0, wander, 3_000))
+        corners = np.column_stack([139.7 + reach * np.cos(turn) / 0.81, 35.69 + reach * np.sin(turn)])
+        return np.vstack([corners, corners[:1]])
+
+    shapes: list[Shape] = [Area(((ring(0.004), ring(0.002)[::-1].copy()),)), Area(((ring(0.0005),),))]
+    assert differences(shapes, *_round(rng, 35.69, 139.7, 0.003, 50_000)) == []
+    assert differences(shapes, *hard_points(rng, shapes, 2_000)) == []
+
+
 def test_fences_whose_corners_are_round_numbers_and_points_on_their_grid() -> None:
     rng = np.random.default_rng(7)
     shapes: list[Shape] = []

@@ -131,7 +131,7 @@ def test_a_corner_on_the_very_rim_of_the_hexagon_is_left_once_or_not_at_all() ->
         for ends, odd in ((outer, True), (inner[1], False)):
             pieces = np.array([[*inner[0], x, y], [x, y, *ends]])
             for both in (pieces, pieces[::-1][:, [2, 3, 0, 1]].copy()):
-                _, exits, _ = _clip_and_join(0, 0, 0, links, both, np.zeros(2), scratch)
+                _, exits, _ = _clip_and_join(0, 0, 0, links, both, np.zeros(2), scratch, JOIN_MAX)
                 assert exits % 2 == odd
 
 
