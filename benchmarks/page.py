@@ -106,6 +106,40 @@ def _cluster(_: dict[str, Any], names: Sequence[str]) -> str:
     return f"{head}| measured | beside |\n|---|---|---|\n{rows}"
 
 
+def _scaling(_: dict[str, Any], names: Sequence[str]) -> str:
+    """What a point costs along each of these curves, and beside the cheapest of its curve."""
+    made = record.read("scaling")
+    rows = []
+    for name in names:
+        figures = [(at, value, unit) for curve, at, value, unit in made["lines"] if curve == name.replace("_", " ")]
+        costs = {at: value for at, value, unit in figures if unit == "ns a point"}
+        held = {at: value for at, value, unit in figures if unit == "MB held"}
+        rows += [
+            f"| {SCALES[name].format(at)} | {ns:.0f} ns | {figure(1e9 / ns)} | {ns / min(costs.values()):.2f} | "
+            f"{held[at]:,.0f} MB |\n"
+            for at, ns in costs.items()
+        ]
+    head = f"| {made['date']}, {made['machine']['processor']} | a point | points/s | beside the cheapest | the index |"
+    return f"{head}\n|---|--:|--:|--:|--:|\n{''.join(rows)}"
+
+
+def _built(_: dict[str, Any], names: Sequence[str]) -> str:
+    """What builds and edits cost."""
+    rows = [(curve, at, value, unit) for curve, at, value, unit in record.read("scaling")["lines"] if curve in names]
+    return "| what | measured |\n|---|--:|\n" + "".join(
+        f"| {f'{at} fences, built' if curve == 'build' else at} | {value:,.4g} {unit} |\n"
+        for curve, at, value, unit in rows
+    )
+
+
+SCALES = {
+    "fences": "{} fences, evenly laid", "corners,_rough": "1,000 fences of {} corners, as of a shore",
+    "corners,_spiky": "1,000 fences of {} corners, spikes between 0.6 and 1 of the radius",
+    "sizes": "10,000 fences, {}",
+}  # fmt: skip
+"""What each curve of `benchmarks.scaling` goes along."""
+
+
 def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
     row: dict[str, Any] = next(row for row in made["lines"] if row["name"] == name)
     return row
@@ -113,7 +147,7 @@ def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
 
 PARTS = {
     "machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short,
-    "rates": _rates, "live": _live, "cluster": _cluster,
+    "rates": _rates, "live": _live, "cluster": _cluster, "scaling": _scaling, "built": _built,
 }  # fmt: skip
 
 

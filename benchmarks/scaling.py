@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-import resource
+import re
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import record
 from geo.index import FenceIndex
 from geo.shape import Area, Circle
 
@@ -129,8 +131,8 @@ def edits(size: Sizes) -> list[Figure]:
             newer = newer.edited(kept, [] if what == "remove" else [fresh[k]])
             times.append((time.thread_time() - began) * 1000)
     longest_ms = beside.stop()
-    made = [Figure("edit", f"{what}, {n:,} fences", float(np.median(t)), "ms") for what, t in took.items()]
-    made += [Figure("edit", f"{what}, {n:,} fences", max(t[1:]), "ms at most") for what, t in took.items()]
+    made = [Figure("edit", f"{what} one of {n:,} fences", float(np.median(t)), "ms") for what, t in took.items()]
+    made += [Figure("edit", f"{what} one of {n:,} fences", max(t[1:]), "ms at most") for what, t in took.items()]
     made.append(Figure("edit", "1,000 points matched, alone", alone_ms, "ms"))
     made.append(Figure("edit", "1,000 points matched, during edits", longest_ms, "ms, 99 of 100 below"))
     before, after = index.match(lat, lng), FenceIndex.build(shapes).match(lat, lng)
@@ -258,17 +260,23 @@ def _build(count: int) -> dict[str, float]:
     began = time.perf_counter()
     index = FenceIndex.build(shapes)
     took = time.perf_counter() - began
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"s": took, "held": index.memory_bytes / 1e6, "peak": peak_kb / 1e3}
+    # not `ru_maxrss`: that begins with what the parent process had
+    (peak_kb,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return {"s": took, "held": index.memory_bytes / 1e6, "peak": int(peak_kb) * 1024 / 1e6}
 
 
 def main(words: Sequence[str]) -> None:
-    """`python -m benchmarks.scaling [--quick]` prints every figure; with a number, one build of so many fences."""
+    """`python -m benchmarks.scaling [--quick] [--record]` prints every figure; with a number, one build of so many."""
     if words and words[0].isdigit():
         print(json.dumps(_build(int(words[0]))))
         return
-    for figure in run("--quick" in words):
+    about, found = record.about("full", "no core"), run("--quick" in words)
+    for figure in found:
         print(f"{figure.curve:16} {figure.at:36} {figure.value:10.2f} {figure.unit}")
+    if "--record" in words:
+        about["command"] = "python -m benchmarks.scaling"
+        rows = [[f.curve, f.at, float(f"{f.value:.4g}"), f.unit] for f in found]
+        record.write(record.RESULTS, "scaling", about | {"lines": rows})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Cells:
     @classmethod
     def none(cls, size: int) -> Cells:
         """No cells at all, but room for about so many bytes of records: it takes no memory before it is written to."""
-        arena = aligned(BEHIND + size // 4)
+        arena = aligned(_with_spare(size // 4))
         arena[:LINE] = 0
         return cls(np.full(64, FREE, np.int64), np.empty(0, np.uint32), arena, Written())
 
@@ -67,8 +67,8 @@ class Cells:
 
     def copied(self) -> Cells:
         """The same cells in other memory."""
-        arena = aligned(len(self.arena))
-        arena[:] = self.arena
+        arena = aligned(_with_spare(len(self.arena)))
+        arena[: len(self.arena)] = self.arena
         return Cells(self.table.copy(), self.slots.copy(), arena, self.written)
 
     def filled(self) -> tuple[IntArray, IntArray, IntArray]:
@@ -95,6 +95,11 @@ class Cells:
             if wanted == 0:
                 return Cells(table, slots, arena, written)
             arena = _more_arena(arena, written.words, written.words + wanted)
+
+
+def _with_spare(words: int) -> int:
+    """Room for half as much again: without any, some edit would have to copy all records, which takes seconds."""
+    return words + words // 2 + BEHIND
 
 
 def _longer(slots: IntArray, used: int, size: int) -> IntArray:

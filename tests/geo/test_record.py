@@ -154,3 +154,15 @@ def test_a_cached_kernel_is_stale_when_any_source_changed() -> None:
     """Once a predicate was changed, and the index went on with the old one, out of the cache of an unchanged file."""
     file = match._cache._cache_file  # type: ignore[attr-defined]
     assert file._source_stamp == geo.kernel.STAMP == geo.kernel._stamp_of_sources()
+
+
+def test_edits_find_room_after_a_build_and_after_the_cells_were_moved() -> None:
+    """Without any an edit would copy the records of all fences."""
+    shapes = [Circle(35.69 + 0.001 * n, 139.7, 200.0) for n in range(50)]
+    index = FenceIndex.build(shapes)
+    for settled in (False, True):
+        if settled:
+            index.settle()
+        before = index.version.cells.arena
+        index = index.edited(np.array([-1, *range(1, 50)]), [Circle(35.69, 139.701, 200.0)])
+        assert index.version.cells.arena is before
