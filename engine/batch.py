@@ -17,6 +17,7 @@ from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WI
 from engine.pool import has_room, take
 from engine.presence import SILENCE, finish, fire, is_surely_out, on_fix, tell
 from engine.queue import due_ms, is_due, own_due_ms, pop, schedule
+from geo.memory import fetch_near, peek
 
 #: What became of a row. ASKED: it is left to Python.
 DONE, DUPLICATE, LATE, ASKED = range(4)
@@ -24,6 +25,13 @@ DONE, DUPLICATE, LATE, ASKED = range(4)
 NO_REQUEST = -1
 #: The fences that a zone holds, of a device that is in none.
 NOTHING_HELD = np.zeros(0, np.int32)
+
+#: What a row needs of memory is asked for in four stages, the last one so many rows before its own; see `_ask_ahead`.
+AHEAD = 16
+#: Of the border of a fence, so many edges are asked for: most have no more.
+EDGES_AHEAD = 64
+#: So many edges of a sketch are in one line of the cache.
+_EDGES_A_LINE = 8
 
 
 class Rows(NamedTuple):
@@ -69,21 +77,22 @@ def work(
         if f > frame and (left or now_ms >= until_ms or is_due(s, now_ms)):
             return first, f
         for i in range(first, rows.ends[f]):
-            while i >= rows.borders[border]:
+            while i >= peek(rows.borders, border):
                 border += 1
-            d, time_ms = wide(rows.device[i]), rows.time_ms[i]
+            _ask_ahead(s, asks, rows, i)
+            d, time_ms = wide(peek(rows.device, i)), peek(rows.time_ms, i)
             device = s.table[d]
-            if rows.sighting[i] or s.aside[d] or device.busy == ASIDE:
+            if peek(rows.sighting, i) or peek(s.aside, d) or device.busy == ASIDE:
                 s.aside[d] = 1
                 rows.code[i], left = ASKED, True
                 continue
             if time_ms <= device.fix_ms:
                 rows.code[i] = DUPLICATE if time_ms == device.fix_ms else LATE
                 continue
-            fences = rows.fences[rows.offsets[i] : rows.offsets[i + 1]]
-            user = wide(rows.user[i])
-            lat, lng, accuracy = rows.lat[i], rows.lng[i], rows.accuracy[i]
-            fix = (time_ms, rows.received_ms[i], lat, lng, accuracy, wide(rows.mocked[i]))
+            fences = rows.fences[peek(rows.offsets, i) : peek(rows.offsets, i + 1)]
+            user = wide(peek(rows.user, i))
+            lat, lng, accuracy = peek(rows.lat, i), peek(rows.lng, i), peek(rows.accuracy, i)
+            fix = (time_ms, peek(rows.received_ms, i), lat, lng, accuracy, wide(peek(rows.mocked, i)))
             if _is_calm(s, asks, d, user, time_ms, lat, lng, accuracy, fences) and not may_cross(
                 s, asks, d, time_ms, lat, lng
             ):
@@ -165,6 +174,57 @@ def hand_over(s: State, d: int, n: int, user: int, time_ms: int, request: int, n
 
 
 @inlined
+def _ask_ahead(s: State, asks: Asks, rows: Rows, i: int) -> None:
+    """Have what rows after row `i` need of memory brought near: each stage finds at hand what an earlier one asked for.
+
+    First come their devices, then what these are in, then fences that they may enter or leave, last their borders.
+    """
+    last = rows.device.size - 1
+    d = wide(peek(rows.device, min(i + 4 * AHEAD, last)))
+    fetch_near(s.table, d)
+    fetch_near(s.table, d + 1)  # the line that a device's record ends in, for nearly all
+    device = s.table[wide(peek(rows.device, min(i + 3 * AHEAD, last)))]
+    fetch_near(s.pool, device.block)
+    fetch_near(s.pool, device.block + max(device.rows - 1, 0))
+    _ask_changing(s, asks, rows, min(i + 2 * AHEAD, last), False)
+    _ask_changing(s, asks, rows, min(i + AHEAD, last), True)
+
+
+@inlined
+def _ask_changing(s: State, asks: Asks, rows: Rows, i: int, borders: bool) -> None:
+    """Ask for the fences, or then their borders, that either row `i` is in or its device, but not both."""
+    d = wide(peek(rows.device, i))
+    device, at, end = s.table[d], peek(rows.offsets, i), peek(rows.offsets, i + 1)
+    if device.busy == CALM and device.rows == end - at:
+        return  # most are in what they were in; the few that entered one fence and left another wait
+    fetch_near(s.due, d)
+    for k in range(device.block, device.block + device.rows):
+        fence = wide(s.pool[k].fence)
+        while at < end and peek(rows.fences, at) < fence:
+            _ask_fence(asks, wide(peek(rows.fences, at)), borders)
+            at += 1
+        if at < end and peek(rows.fences, at) == fence:
+            at += 1
+        else:
+            _ask_fence(asks, fence, borders)
+    for k in range(at, end):
+        _ask_fence(asks, wide(peek(rows.fences, k)), borders)
+
+
+@inlined
+def _ask_fence(asks: Asks, fence: int, border: bool) -> None:
+    """Ask for what presence asks of a fence; or then for its border, if that will be looked at."""
+    if not border:
+        fetch_near(asks.fences, fence)
+        return
+    of = asks.fences[fence]
+    if not of.instant:
+        fetch_near(asks.borders.boxes, 4 * wide(of.block))
+        for e in range(of.row, min(of.last, of.row + EDGES_AHEAD), _EDGES_A_LINE):
+            fetch_near(asks.borders.sketch, 4 * wide(e))
+
+
+@inlined
 def _border_of(borders: Array, row: int) -> int:
     """The number of the request that a row is of."""
     low, high = 0, borders.size
@@ -198,8 +258,8 @@ def _is_calm(
     f = 0
     for k in range(device.block, device.block + device.rows):
         fence = s.pool[k].fence
-        if f < fences.size and fences[f] <= fence:
-            if fences[f] != fence:
+        if f < fences.size and peek(fences, f) <= fence:
+            if peek(fences, f) != fence:
                 return False
             f += 1
         elif is_surely_out(asks, fence, lat, lng, accuracy):

@@ -69,7 +69,8 @@ poke: Callable[..., Any] = _word(_poke)
 """`poke(array, index, value)`: set the element; `index` is not checked, `value` is made the array's type."""
 
 fetch: Callable[..., Any] = _word(_fetch(INTO_SECOND))
-"""`fetch(array, index)`: have the line of the element in the second cache soon."""
+"""`fetch(array, index)`: have the line of the element in the second cache soon. Of any contiguous array: of records
+too, and of rows, where the index counts elements."""
 
 fetch_near: Callable[..., Any] = _word(_fetch(INTO_FIRST))
 """The same into the first cache: for what is read within the next few points."""

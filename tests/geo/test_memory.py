@@ -31,3 +31,24 @@ def test_a_part_of_an_array_is_read_from_its_own_start() -> None:
     given, out = np.arange(40, dtype=np.int32), np.zeros(8, np.int32)
     _turned(given[16:24], out)
     assert out.tolist() == list(range(24, 16, -1))
+
+
+_PLACE = np.dtype([("at_ms", np.int64), ("fence", np.int32), ("kind", np.uint8)], align=True)
+
+
+@kernel
+def _asked(records: Any, rows: Any) -> int:
+    """The sum of one field, each record and row asked for before."""
+    total = 0
+    for k in range(len(records)):
+        fetch(records, k)
+        fetch_near(rows, 4 * k)
+        total += records[k].fence + rows[k, 0]
+    return total
+
+
+def test_records_and_rows_are_asked_for_and_stay_as_they_are() -> None:
+    records, rows = np.zeros(5, _PLACE), np.arange(20).reshape(5, 4)
+    records["fence"] = np.arange(5)
+    assert _asked(records, rows) == 10 + 40
+    assert records["fence"].tolist() == [0, 1, 2, 3, 4]
