@@ -30,7 +30,6 @@ AHEAD = 8
 AT_ONCE = 8
 """Whole fences are copied by so many; what is too much is written over."""
 
-
 LAST = np.int32(0x7FFFFFFF)
 """Behind every fence."""
 
@@ -167,7 +166,7 @@ def _copy(arena: IntArray, at: int, out: IntArray, to: int) -> None:
 
 @kernel
 def _sort_few(out: IntArray, row: int, count: int) -> None:
-    """Sort up to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
+    """Sort 2 to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
     a, b, c, d = peek(out, row), peek(out, row + 1), peek(out, row + 2), peek(out, row + 3)
     e, f, g, h = peek(out, row + 4), peek(out, row + 5), peek(out, row + 6), peek(out, row + 7)
     c, d = c if count > 2 else LAST, d if count > 3 else LAST
