@@ -68,9 +68,10 @@ bench: warm ## every benchmark, each beside its peers in the same run, in less t
 bench-check: warm ## the quick form, and fail if a ratio fell below 0.7 of the recorded one: for people, and at night
 	@$(BIN)/python -m benchmarks --check
 
-bench-record: warm ## run both forms and keep their figures, for docs/performance.md: on a quiet machine
+bench-record: warm ## run both forms and the curves of the index, and keep their figures, for docs/performance.md: on a quiet machine
 	@$(BIN)/python -m benchmarks --record
 	@$(BIN)/python -m benchmarks --record --quick
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling --record
 	@$(BIN)/python -m benchmarks.page
 
 bench-quick: warm ## the same in less than two minutes, with less of everything

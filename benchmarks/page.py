@@ -125,11 +125,13 @@ def _scaling(_: dict[str, Any], names: Sequence[str]) -> str:
 
 def _built(_: dict[str, Any], names: Sequence[str]) -> str:
     """What builds and edits cost."""
-    rows = [(curve, at, value, unit) for curve, at, value, unit in record.read("scaling")["lines"] if curve in names]
-    return "| what | measured |\n|---|--:|\n" + "".join(
-        f"| {f'{at} fences, built' if curve == 'build' else at} | {value:,.4g} {unit} |\n"
-        for curve, at, value, unit in rows
-    )
+    told: dict[str, list[str]] = {}
+    for curve, at, value, unit in record.read("scaling")["lines"]:
+        if curve in names:
+            told.setdefault(f"{at} fences, built" if curve == "build" else at, []).append(
+                f"{value:,.0f} {unit}" if value >= 100 else f"{value:.2g} {unit}"
+            )
+    return "| what | measured |\n|---|---|\n" + "".join(f"| {at} | {', '.join(t)} |\n" for at, t in told.items())
 
 
 SCALES = {
