@@ -102,7 +102,8 @@ def _cluster(_: dict[str, Any], names: Sequence[str]) -> str:
     """What the scaled-out form gave, with the day and the machine's load before."""
     made = record.read(names[0])
     rows = "".join(f"| {what} | {found} | {beside} |\n" for what, found, beside in made["lines"])
-    head = f"| {made['date']}, {made['machine']['cores']} cores, load before {made['machine']['load_before']} "
+    machine = made["machine"]
+    head = f"| {made['date']}, {machine['processor']}, {machine['cores']} cores, load before {machine['load_before']} "
     return f"{head}| measured | beside |\n|---|---|---|\n{rows}"
 
 
