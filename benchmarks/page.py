@@ -112,7 +112,7 @@ def _scaling(_: dict[str, Any], names: Sequence[str]) -> str:
     made = record.read("scaling")
     rows = []
     for name in names:
-        figures = [(at, value, unit) for curve, at, value, unit in made["lines"] if curve == name.replace("_", " ")]
+        figures = [(at, value, unit) for curve, at, value, unit in made["lines"] if curve == name]
         costs = {at: value for at, value, unit in figures if unit == "ns a point"}
         held = {at: value for at, value, unit in figures if unit == "MB held"}
         rows += [
@@ -136,8 +136,8 @@ def _built(_: dict[str, Any], names: Sequence[str]) -> str:
 
 
 SCALES = {
-    "fences": "{} fences, evenly laid", "corners,_rough": "1,000 fences of {} corners, as of a shore",
-    "corners,_spiky": "1,000 fences of {} corners, spikes between 0.6 and 1 of the radius",
+    "fences": "{} fences, evenly laid", "rough": "1,000 fences of {} corners, as of a shore",
+    "spiky": "1,000 fences of {} corners, spikes between 0.6 and 1 of the radius",
     "sizes": "10,000 fences, {}",
 }  # fmt: skip
 """What each curve of `benchmarks.scaling` goes along."""

@@ -86,7 +86,7 @@ def corners(size: Sizes) -> list[Figure]:
     made = []
     for spiky in (False, True):
         worlds = {f"{n:,}": (cornered_city(1_000, n, spiky=spiky), side_m(1_000)) for n in size.corners}
-        made += _costs("corners, spiky" if spiky else "corners, rough", worlds, size)
+        made += _costs("spiky" if spiky else "rough", worlds, size)
     return made
 
 
@@ -266,15 +266,17 @@ def _build(count: int) -> dict[str, float]:
 
 
 def main(words: Sequence[str]) -> None:
-    """`python -m benchmarks.scaling [--quick] [--record]` prints every figure; with a number, one build of so many."""
+    """`python -m benchmarks.scaling [--quick | --record]` prints every figure; with a number, one build of so many."""
     if words and words[0].isdigit():
         print(json.dumps(_build(int(words[0]))))
         return
+    if {"--quick", "--record"} <= set(words):
+        raise SystemExit("the quick form is not for the record: say `--record` alone")
     about, found = record.about("full", "no core"), run("--quick" in words)
     for figure in found:
         print(f"{figure.curve:16} {figure.at:36} {figure.value:10.2f} {figure.unit}")
     if "--record" in words:
-        about["command"] = "python -m benchmarks.scaling"
+        about |= {"command": "python -m benchmarks.scaling --record"}
         rows = [[f.curve, f.at, float(f"{f.value:.4g}"), f.unit] for f in found]
         record.write(record.RESULTS, "scaling", about | {"lines": rows})
 

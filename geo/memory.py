@@ -63,7 +63,7 @@ def _fetch(near: int) -> Callable[..., Any]:
 _word: Any = intrinsic
 
 peek: Callable[..., Any] = _word(_peek)
-"""`peek(array, index)`: the element of a one-dimensional contiguous array; `index` is not checked."""
+"""`peek(array, index)`: the element of a contiguous array, counted on through its rows; `index` is not checked."""
 
 poke: Callable[..., Any] = _word(_poke)
 """`poke(array, index, value)`: set the element; `index` is not checked, `value` is made the array's type."""
