@@ -92,6 +92,8 @@ def appended(columns: Columns, filled: Filled, shapes: Sequence[Shape]) -> Colum
     Where there is room they are the same arrays: who knows only the older fences sees no difference.
     """
     first = filled.fences
+    if first + len(shapes) > FENCES_MAX:
+        raise ValueError(f"there is room for {FENCES_MAX:,} fences, not for {first + len(shapes):,}")
     columns = _with_room(columns, filled, len(shapes), sum(len(c) - 1 for s in shapes for c in chains_of(s)))
     for k in range(0, len(shapes), AT_ONCE):
         columns = _append(columns, filled, shapes[k : k + AT_ONCE])
@@ -295,3 +297,7 @@ def _fill_extent(columns: Columns, f: int) -> None:
     else:
         columns.extent[f, 0] = 2.0 * buffer * length + math.pi * buffer * buffer
         columns.extent[f, 1] = 2.0 * length + 2.0 * math.pi * buffer
+
+
+FENCES_MAX = 1 << 26
+"""67 million, those of older versions of the map counted: records keep other things in the bits above."""

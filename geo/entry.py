@@ -29,7 +29,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
 from geo.kernel import kernel, maker
-from geo.memory import peek
+from geo.lanes import LANES, WORDS, look_at_four
 from geo.raster import MARGIN
 from geo.trig import lat_lng
 from geo.window import ROW, Window, vector_at
@@ -61,6 +61,8 @@ TOLERANCE_MAX = 32_767
 BARELY = 2.0**-53
 """A share of a piece that takes it nowhere."""
 
+ALL = (1 << LANES) - 1
+
 SAMPLES = ((0.0, 0.0), (0.31, 0.07), (-0.31, -0.07), (0.09, -0.33), (-0.09, 0.33), (0.17, 0.19), (-0.17, -0.19))
 """Places in a cell, one of which tells `odd`: the first that is sure."""
 
@@ -74,21 +76,23 @@ class Scratch(NamedTuple):
 
 
 @kernel
-def in_entry(halves: IntArray, at: int, meta: int, x: float, y: float) -> tuple[bool, bool]:
-    """(inside, unsure) of the point (x, y) of the cell by the edges that start at `halves[at]`."""
-    inside, west = (meta & 1) != 0, (meta & 2) != 0
-    tolerance = float(meta >> 16)
-    unsure = False
-    for k in range(at, at + 4 * ((meta >> 2) & 0x3FFF), 4):
-        x0, y0, x1, y1 = peek(halves, k), peek(halves, k + 1), peek(halves, k + 2), peek(halves, k + 3)
-        x0, y0, x1, y1 = float(x0), float(y0), float(x1), float(y1)
-        dx, dy, ex, ey = x1 - x0, y1 - y0, x - x0, y - y0
-        side = dx * ey - dy * ex
-        along = (min(x0, x1) - x <= tolerance) & (x - max(x0, x1) <= tolerance)
-        level = (min(y0, y1) - y <= tolerance) & (y - max(y0, y1) <= tolerance)
-        unsure |= (abs(side) <= tolerance * (abs(dx) + abs(dy))) & along & level
-        inside ^= ((y0 > y) != (y1 > y)) & (((side > 0.0) == (y1 > y0)) != west)
-    return inside, unsure
+def in_entry(words: IntArray, end: int, meta: int, x: float, y: float) -> tuple[bool, bool]:
+    """(inside, unsure) of the point (x, y) of the cell by the edges that end before `words[end]`.
+
+    They are looked at by LANES. Of the last some may have been seen before, or be words before the edges, which are in
+    the same lines of the cache mostly.
+    """
+    tolerance, goes_east = float(meta >> 16), (meta & 2) == 0
+    left, crossed, near = (meta >> 2) & 0x3FFF, 0, 0
+    at = end - 2 * left
+    while left > LANES:
+        found = look_at_four(words, at, 0, tolerance, x, y, goes_east)
+        crossed, near = crossed ^ found, near | found
+        left, at = left - LANES, at + WORDS
+    found = look_at_four(words, end - WORDS, LANES - left, tolerance, x, y, goes_east)
+    crossed, near = (crossed ^ found) & ALL, near | found
+    crossed ^= crossed >> 2
+    return ((crossed ^ crossed >> 1 ^ meta) & 1) != 0, near > ALL
 
 
 @kernel
@@ -98,7 +102,7 @@ def put_entry(
 ) -> int:  # fmt: skip
     """Write the entry of fence `f` in cell (i, j), whose pieces are linked from `link` on; returns the next free word.
 
-    `words` has room for two edges a piece, and for two more.
+    `words` has room for two edges a piece, and for two more; WORDS words are before `used`.
     """
     count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, JOIN_MAX)
     if count > FEW:
@@ -112,14 +116,15 @@ def put_entry(
         count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, best)
     count, west = _close(scratch, count, exits)
     meta = west << 1 | count << 2 | (math.ceil(tolerance * SCALE) + 2) << 16
-    odd = _odd(columns, f, w, i, j, scratch.edges, meta) if count <= EDGES_MAX else -1
-    if odd < 0:
-        return put_asking(words, used, f)
-    words[used], words[used + 1] = f, meta | odd
+    end = used + 2 + 2 * count
     for k in range(2 * count):
         low, high = int(scratch.edges[2 * k]), int(scratch.edges[2 * k + 1])
         words[used + 2 + k] = (low & 0xFFFF) | high << 16
-    return used + 2 + 2 * count
+    odd = _odd(columns, f, w, i, j, words, end, meta) if count <= EDGES_MAX else -1
+    if odd < 0:
+        return put_asking(words, used, f)
+    words[used], words[used + 1] = f, meta | odd
+    return end
 
 
 @kernel
@@ -186,7 +191,7 @@ def _cost_ns(s: Scratch, edges: int, tolerance: float, asking_ns: float) -> floa
     for k in range(0, 4 * edges, 4):
         length += math.hypot(float(s.edges[k + 2] - s.edges[k]), float(s.edges[k + 3] - s.edges[k + 1]))
     unsure = 2.0 * (tolerance + 2.0 / SCALE) * (length / SCALE) / ROW
-    return 2.5 * edges + asking_ns * min(1.0, unsure)
+    return 5.0 * math.ceil(edges / LANES) + asking_ns * min(1.0, unsure)
 
 
 @kernel
@@ -276,11 +281,11 @@ def _close(s: Scratch, edges: int, exits: int) -> tuple[int, int]:
 
 
 @kernel
-def _odd(columns: Columns, f: int, w: Window, i: int, j: int, edges: IntArray, meta: int) -> int:
+def _odd(columns: Columns, f: int, w: Window, i: int, j: int, words: IntArray, end: int, meta: int) -> int:
     """The bit that makes the edges say what the fence says, by one place that they are sure of; -1 if there is none."""
     for k in range(len(SAMPLES)):
         x, y = SAMPLES[k]
-        inside, unsure = in_entry(edges, 0, meta, x * SCALE, y * SCALE)
+        inside, unsure = in_entry(words, end, meta, x * SCALE, y * SCALE)
         if not unsure:
             lat, lng = lat_lng(*vector_at(w, i - 0.5 * j + x, j * ROW + y))
             return int(inside != covers(columns, f, lat, lng))

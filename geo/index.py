@@ -63,7 +63,7 @@ class FenceIndex:
         arena = version.cells.arena
         plain = bool((version.row == np.arange(self.size)).all())
         self._tables = Tables(
-            _lattices(version.resolutions), version.cells.table, version.cells.slots, arena, arena.view(np.int16),
+            _lattices(version.resolutions), version.cells.table, version.cells.slots, arena,
             np.empty(0, np.int32) if plain else _numbers(version.row, version.filled.fences), version.columns,
         )  # fmt: skip
 
@@ -131,7 +131,7 @@ class FenceIndex:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
 
         Latitudes are within +-90, longitudes within +-180; who calls has refused all else. A call costs 5 us, and then
-        some 0.06 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
+        some 0.05 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
         it asks for one point only where a single ping is posted.
         """
         return match(self._tables, np.ascontiguousarray(lat_deg, np.float64), np.ascontiguousarray(lng_deg, np.float64))

@@ -8,7 +8,7 @@ alone, four times.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from geo.entry import in_entry
 from geo.kernel import inlined, kernel, maker
 from geo.memory import fetch, fetch_near, peek, poke
 from geo.project import lattice_cells, planes, unit_vectors
-from geo.record import LINE, STEP
+from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
 from geo.tiles import TILE_CELLS, cell_in_tile, find, home, tile_key
 
 CHUNK = 1024
@@ -27,15 +27,15 @@ CHUNK = 1024
 AHEAD = 8
 """A record is asked into the first cache so many points before its own."""
 
-AT_ONCE = 8
-"""Whole fences are copied by so many; what is too much is written over."""
-
 LAST = np.int32(0x7FFFFFFF)
 """Behind every fence."""
 
+GONE = np.int32(-1)
+"""Instead of a fence that does not hold the point after all."""
+
 
 class Tables(NamedTuple):
-    """The index as arrays; see `tiles` and `record` for their layout. `halves` is the arena as int16.
+    """The index as arrays; see `tiles` and `record` for their layout.
 
     `numbers` is int32: by row, the number that a fence has for others; empty if they are the same.
     """
@@ -44,7 +44,6 @@ class Tables(NamedTuple):
     table: IntArray
     slots: IntArray
     arena: IntArray
-    halves: IntArray
     numbers: IntArray
     columns: Columns
 
@@ -62,6 +61,7 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
     out = np.empty(8 * AT_ONCE + 6 * n, np.int32)
+    unsure = np.empty((0, 2), np.int32)
     size, face = 0, 0
     for first in range(0, n, CHUNK):
         lat, lng = lat_deg[first : first + CHUNK], lng_deg[first : first + CHUNK]
@@ -77,7 +77,21 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
             bigger = np.empty(2 * out.shape[0] + room, np.int32)
             bigger[:size] = out[:size]
             out = bigger
-        size = _gather(t, records, cell_x, cell_y, lat, lng, out, size, offsets[first + 1 :])
+        if room > unsure.shape[0]:
+            unsure = np.empty((room, 2), np.int32)
+        rows = offsets[first : first + count + 1]
+        if levels == 1:
+            asked, is_sorted = _gather(t.arena, records, cell_x, cell_y, 1, count, out, rows, unsure)
+        else:
+            asked, is_sorted = _gather(t.arena, records, cell_x, cell_y, levels, count, out, rows, unsure)
+        if asked > 0:
+            _ask(t.columns, unsure[:asked], lat, lng, out, rows)
+        size = int(rows[count])
+        if t.numbers.shape[0] > 0:
+            for n in range(rows[0], size):
+                out[n] = t.numbers[out[n]]
+        if not is_sorted:
+            _sort_rows(out, rows)
     return offsets, out[:size]
 
 
@@ -114,49 +128,89 @@ def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArra
 
 @inlined
 def _gather(
-    t: Tables, records: IntArray, cell_x: FloatArray, cell_y: FloatArray, lat: FloatArray, lng: FloatArray,
-    out: IntArray, size: int, ends: IntArray,
-) -> int:  # fmt: skip
-    """Put each point's fences into `out`, ascending, and fill where its row ends; returns the new size."""
-    renumbered = t.numbers.shape[0] > 0
-    last = lat.shape[0] - 1
-    for k in range(lat.shape[0]):
-        row = size
-        sorted_to = row
-        for level in range(records.shape[0]):
-            fetch_near(t.arena, records[level, min(k + AHEAD, last)])
+    arena: IntArray, records: IntArray, cell_x: FloatArray, cell_y: FloatArray, levels: int, count: int,
+    out: IntArray, rows: IntArray, unsure: IntArray,
+) -> tuple[int, bool]:  # fmt: skip
+    """Put each point's fences into `out`, and fill where its row ends: rows[k + 1]; returns (unsure ones, all sorted).
+
+    Fences that the cell leaves open are put there too, and into `unsure` as (point, fence). Nothing is called from
+    here, however seldom: the loop would keep its numbers in memory for it, instead of in the processor.
+    """
+    asked, most, size = 0, 0, rows[0]
+    for k in range(count):
+        for level in range(levels):
+            fetch_near(arena, records[level, min(k + AHEAD, count - 1)])
             start = records[level, k]
-            whole = int(peek(t.arena, start))
-            at = start + 2
-            _copy(t.arena, at, out, size)
-            for n in range(AT_ONCE, whole, AT_ONCE):
-                _copy(t.arena, at + n, out, size + n)
-            if size == row:
-                sorted_to = row + whole
-            size += whole
-            at += whole
-            for _ in range(peek(t.arena, start + 1)):
-                f, meta = peek(t.arena, at), int(peek(t.arena, at + 1))
-                inside, unsure = in_entry(t.halves, 2 * at + 4, meta, cell_x[level, k], cell_y[level, k])
-                if unsure:
-                    inside = covers(t.columns, f, lat[k], lng[k])
-                poke(out, size, f)
-                size += inside
+            whole, first = int(peek(arena, start)), start + 2
+            most = max(most, whole)
+            _copy(arena, first, whole, out, size)
+            at = first + whole
+            for _ in range(peek(arena, start + 1)):
+                word, meta = int(peek(arena, at)), int(peek(arena, at + 1))
                 at += 2 + 2 * ((meta >> 2) & 0x3FFF)
-        if renumbered:
-            for n in range(row, size):
-                poke(out, n, peek(t.numbers, peek(out, n)))
-        if sorted_to < size and row + 1 < size:
-            if size - row <= AT_ONCE:
-                _sort_few(out, row, size - row)
-            else:
-                sort_tail(out, row, sorted_to, size)
-        ends[k] = size
-    return size
+                f, place = word & FENCE, (word >> FENCE_BITS) & FAR
+                inside, near = in_entry(arena, at, meta, cell_x[level, k], cell_y[level, k])
+                if near:
+                    inside = True
+                    poke(unsure, 2 * asked, k)
+                    poke(unsure, 2 * asked + 1, f)
+                    asked += 1
+                # those behind it go one further if the point is inside, else to where they are: nothing to foresee
+                poke(out, size + place, f)
+                size += inside
+                _copy(arena, first + place, whole - place, out, size + place)
+            size += whole
+        poke(rows, k + 1, size)
+    return asked, levels == 1 and most <= FAR
 
 
 @kernel
-def _copy(arena: IntArray, at: int, out: IntArray, to: int) -> None:
+def _ask(columns: Columns, unsure: IntArray, lat: FloatArray, lng: FloatArray, out: IntArray, rows: IntArray) -> None:
+    """Ask the unsure fences themselves, and take out those that do not hold their points."""
+    gone = 0
+    for n in range(unsure.shape[0]):
+        k, f = unsure[n]
+        if not covers(columns, f, lat[k], lng[k]):
+            at = rows[k]
+            while out[at] != f:
+                at += 1
+            out[at] = GONE
+            unsure[gone, 0] = k
+            gone += 1
+    if gone == 0:
+        return
+    to = rows[unsure[0, 0]]
+    for n in range(to, rows[lat.shape[0]]):
+        f = out[n]
+        out[to] = f
+        to += f != GONE
+    for n in range(gone):
+        last = unsure[n + 1, 0] if n + 1 < gone else lat.shape[0]
+        for k in range(unsure[n, 0], last):
+            rows[k + 1] -= n + 1
+
+
+@kernel
+def _sort_rows(out: IntArray, rows: IntArray) -> None:
+    """Sort each row, of which long stretches are sorted."""
+    for k in range(rows.shape[0] - 1):
+        row, size = rows[k], rows[k + 1]
+        if size - row <= AT_ONCE:
+            _sort_few(out, row, size - row)
+        else:
+            sort_tail(out, row, row + 1, size)
+
+
+@kernel
+def _copy(arena: IntArray, at: int, count: int, out: IntArray, to: int) -> None:
+    """Copy words by AT_ONCE, and so many at least: what is too much is written over later."""
+    _copy_few(arena, at, out, to)
+    for n in range(AT_ONCE, count, AT_ONCE):
+        _copy_few(arena, at + n, out, to + n)
+
+
+@kernel
+def _copy_few(arena: IntArray, at: int, out: IntArray, to: int) -> None:
     """Copy AT_ONCE words; all are read before one is written, so that they go as one."""
     a, b, c, d = peek(arena, at), peek(arena, at + 1), peek(arena, at + 2), peek(arena, at + 3)
     e, f, g, h = peek(arena, at + 4), peek(arena, at + 5), peek(arena, at + 6), peek(arena, at + 7)
@@ -166,9 +220,11 @@ def _copy(arena: IntArray, at: int, out: IntArray, to: int) -> None:
 
 @kernel
 def _sort_few(out: IntArray, row: int, count: int) -> None:
-    """Sort 2 to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
+    """Sort up to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
     a, b, c, d = peek(out, row), peek(out, row + 1), peek(out, row + 2), peek(out, row + 3)
     e, f, g, h = peek(out, row + 4), peek(out, row + 5), peek(out, row + 6), peek(out, row + 7)
+    # what is behind the row stays there: it is sorted as the last, and is not written
+    a, b = a if count > 0 else LAST, b if count > 1 else LAST
     c, d = c if count > 2 else LAST, d if count > 3 else LAST
     e, f = e if count > 4 else LAST, f if count > 5 else LAST
     g, h = g if count > 6 else LAST, h if count > 7 else LAST
@@ -181,8 +237,16 @@ def _sort_few(out: IntArray, row: int, count: int) -> None:
     c, g, d, h = min(c, g), max(c, g), min(d, h), max(d, h)
     c, e, d, f = min(c, e), max(c, e), min(d, f), max(d, f)
     b, c, d, e, f, g = min(b, c), max(b, c), min(d, e), max(d, e), min(f, g), max(f, g)
-    poke(out, row, a), poke(out, row + 1, b), poke(out, row + 2, c), poke(out, row + 3, d)
-    poke(out, row + 4, e), poke(out, row + 5, f), poke(out, row + 6, g), poke(out, row + 7, h)
+    _poke_if(count > 0, out, row, a), _poke_if(count > 1, out, row + 1, b)
+    _poke_if(count > 2, out, row + 2, c), _poke_if(count > 3, out, row + 3, d)
+    _poke_if(count > 4, out, row + 4, e), _poke_if(count > 5, out, row + 5, f)
+    _poke_if(count > 6, out, row + 6, g), _poke_if(count > 7, out, row + 7, h)
+
+
+@kernel
+def _poke_if(is_so: bool, out: IntArray, at: int, number: Any) -> None:
+    """Set the element, or set it to what it is."""
+    poke(out, at, number if is_so else peek(out, at))
 
 
 @kernel

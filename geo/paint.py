@@ -14,6 +14,7 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import CORRIDOR, Columns
 from geo.entry import new_scratch, put_asking, put_entry
 from geo.kernel import kernel, maker
+from geo.lanes import WORDS
 from geo.pieces import pieces_of
 from geo.raster import BORDER, WHOLE, fill_rows, touch_all
 from geo.raster_line import raster_line
@@ -36,7 +37,10 @@ class Painted(NamedTuple):
 
 
 class _Growing(NamedTuple):
-    """As `Painted`, unsorted, with room to spare; `slot` is tile * TILE_CELLS + cell, `sizes` entries, tiles, words."""
+    """As `Painted`, unsorted, with room to spare; `slot` is tile * TILE_CELLS + cell, `sizes` entries, tiles, words.
+
+    Words begin with some of nothing, since who reads an entry looks at those before it too.
+    """
 
     slot: IntArray
     fence: IntArray
@@ -52,7 +56,7 @@ def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArr
     """Paint the fences `rows`, fence f on the lattice `lattices[levels[f]]`."""
     out = _Growing(
         np.empty(1024, np.int32), np.empty(1024, np.int32), np.empty(1024, np.int64), np.empty(4096, np.int32),
-        np.empty(64, np.int64), new_table(64), np.zeros(3, np.int64),
+        np.empty(64, np.int64), new_table(64), np.array([0, 0, WORDS]),
     )  # fmt: skip
     for n in range(rows.shape[0]):
         f = rows[n]

@@ -56,19 +56,19 @@ def _touch(
     w: Window, ax: float, ay: float, bx: float, by: float, margin: float, piece: int,
     state: IntArray, heads: IntArray, links: IntArray, used: int,
 ) -> int:  # fmt: skip
-    """Mark and link the hexagons that a piece comes near: none of the axes of hexagon and piece parts them."""
+    """Mark and link the hexagons that, made larger by `margin` at each side, a piece comes into: no axis parts them."""
     c, s = 0.5, ROW
     dx, dy = bx - ax, by - ay
     size = math.hypot(dx, dy)
     nx, ny = (-dy / size, dx / size) if size > 0.0 else (1.0, 0.0)
-    support = ROUND * max(abs(ny), abs(s * nx + c * ny), abs(s * nx - c * ny)) + margin
-    offset = nx * ax + ny * ay
     half = 0.5 + margin
+    reach = 2.0 * ROUND * half
+    support = reach * max(abs(ny), abs(s * nx + c * ny), abs(s * nx - c * ny))
+    offset = nx * ax + ny * ay
     a2, b2 = c * ax + s * ay, c * bx + s * by
     low2, high2 = min(a2, b2) - half, max(a2, b2) + half
     a3, b3 = c * ax - s * ay, c * bx - s * by
     low3, high3 = min(a3, b3) - half, max(a3, b3) + half
-    reach = ROUND + margin
     j_first = max(w.j0, math.floor((min(ay, by) - reach) / s))
     j_last = min(w.j0 + w.height - 1, math.ceil((max(ay, by) + reach) / s))
     for j in range(j_first, j_last + 1):

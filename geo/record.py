@@ -4,9 +4,12 @@ Owns the layout of records and slots, and the writing of both: new fences are sp
 out, and a build is a splice into nothing. Must not know how points come in, nor what is in an entry (`entry`).
 
 A record is a row of int32 in the arena: (whole fences, border fences), the rows of the whole fences, then the entries
-of the border fences; both ascend by the number that the fence has for others. A slot is uint32: where the record
-starts, in steps of 16 bytes, times 8, and how many lines of cache it goes on for after its first, at most 7; 0 for no
-record. A record that fits one line lies in one line.
+of the border fences; both ascend by the number that the fence has for others. In an entry's first word, above the
+fence, is its place: how many whole fences of the record come before it. So who reads need not sort.
+
+A slot is uint32: where the record starts, in steps of 16 bytes, times 8, and how many lines of cache it goes on for
+after its first, at most 7; 0 for no record. A record that fits one line lies in one line. Whole fences are read by
+AT_ONCE, so a record goes on for so many words after their first, at least.
 
 What is written is never changed: a changed cell gets a new record, its tile new slots, and the table that finds the
 tiles is copied. So older versions of an index go on undisturbed, in other threads too, and share what did not change.
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.arrays import IntArray
+from geo.columns import FENCES_MAX
 from geo.kernel import kernel, maker
 from geo.paint import Painted
 from geo.tiles import FREE, TILE_CELLS, find, rehashed
@@ -28,6 +32,16 @@ STEP = 4
 
 LINE = 16
 """Words in a line of the processor's cache."""
+
+AT_ONCE = 8
+
+FENCE_BITS = (FENCES_MAX - 1).bit_length()
+
+FENCE = FENCES_MAX - 1
+"""The bits of an entry's first word that are the fence."""
+
+FAR = (1 << 32 - FENCE_BITS) - 1
+"""The highest place that an entry can say; where more whole fences come before, rows must be sorted."""
 
 BEHIND = 8 * LINE
 """Words of nothing behind the last record: lookups touch whole lines."""
@@ -161,8 +175,8 @@ def _splice(
         if plain and _is_same(arena, used, end, (seen[h] >> 3) * STEP):
             slots[slot] = seen[h]
             continue
-        start, end = _settle(arena, used, end)
-        slots[slot] = start // STEP << 3 | min(7, (end - 1) // LINE - start // LINE)
+        start, end, read_to = _settle(arena, used, end)
+        slots[slot] = start // STEP << 3 | min(7, (read_to - 1) // LINE - start // LINE)
         if plain:
             seen[h] = slots[slot]
         used = (end + STEP - 1) // STEP * STEP
@@ -217,11 +231,12 @@ def _merge(
     while k < b:
         arena[at] = p.fence[k]
         at, k = at + 1, _next(p, k + 1, b, True, gone)
+    first_entry = at
     arena[used] = at - used - 2
     borders, k = 0, _next(p, a, b, False, gone)
     n = old + 2 + arena[old]
     for _ in range(arena[old + 1]):
-        size, f = entry_size(arena, n), arena[n]
+        size, f = entry_size(arena, n), arena[n] & FENCE
         if not gone[f]:
             while k < b and numbers[p.fence[k]] < numbers[f]:
                 at, borders = _copied(p.words, p.entry[k], arena, at), borders + 1
@@ -232,7 +247,20 @@ def _merge(
         at, borders = _copied(p.words, p.entry[k], arena, at), borders + 1
         k = _next(p, k + 1, b, False, gone)
     arena[used + 1] = borders
+    _put_places(arena, used, first_entry, numbers)
     return at
+
+
+@kernel
+def _put_places(arena: IntArray, start: int, at: int, numbers: IntArray) -> None:
+    """Write the places of the record's border fences, whose entries start at `at`."""
+    place, whole = 0, arena[start]
+    for _ in range(arena[start + 1]):
+        f = arena[at] & FENCE
+        while place < whole and numbers[arena[start + 2 + place]] < numbers[f]:
+            place += 1
+        arena[at] = f | min(place, FAR) << FENCE_BITS
+        at += entry_size(arena, at)
 
 
 @kernel
@@ -252,15 +280,15 @@ def _copied(words: IntArray, at: int, arena: IntArray, to: int) -> int:
 
 
 @kernel
-def _settle(arena: IntArray, start: int, end: int) -> tuple[int, int]:
-    """Move the newest record to the next line if that saves one; its (start, end)."""
-    aside = start % LINE
-    if (end - 1) // LINE - start // LINE == (end - start - 1) // LINE:
-        return start, end
-    to = start + LINE - aside
-    for k in range(end - start - 1, -1, -1):
-        arena[to + k] = arena[start + k]
-    return to, to + end - start
+def _settle(arena: IntArray, start: int, end: int) -> tuple[int, int, int]:
+    """Move the newest record to the next line if that saves one; its (start, end, where reads of it end)."""
+    read_to = max(end, start + 2 + int(arena[start]) + AT_ONCE)
+    if (read_to - 1) // LINE - start // LINE == (read_to - start - 1) // LINE:
+        return start, end, read_to
+    by = LINE - start % LINE
+    for k in range(end - 1, start - 1, -1):
+        arena[k + by] = arena[k]
+    return start + by, end + by, read_to + by
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geo import levels
 from geo.index import FenceIndex
 from geo.shape import Circle, Shape
 from geo.warm import is_warm, warm
@@ -39,6 +40,18 @@ def test_a_batch_says_what_its_points_say_one_by_one() -> None:
     lat, lng = 35.69 + rng.normal(0.0, 0.004, 3_000), 139.72 + rng.normal(0.0, 0.02, 3_000)
     batch = rows(*index.match(lat, lng))
     assert batch == [rows(*index.match(lat[k : k + 1], lng[k : k + 1]))[0] for k in range(3_000)]
+
+
+def test_answers_do_not_rest_on_the_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, found = np.random.default_rng(12), []
+    shapes = [star(np.random.default_rng(n), 35.69 + 0.001 * n, 139.7, 300.0, 400) for n in range(20)]
+    lat, lng = 35.685 + 0.03 * rng.random(50_000), 139.695 + 0.01 * rng.random(50_000)
+    for finest in (9, 10, 11, 12):
+        monkeypatch.setattr(levels, "FINEST", finest)
+        index = FenceIndex.build(shapes)
+        assert index.resolutions == (finest,)
+        found.append(index.match(lat, lng))
+    assert all(np.array_equal(a, b) for one in found[1:] for a, b in zip(found[0], one, strict=True))
 
 
 def test_the_order_of_fences_does_not_matter() -> None:

@@ -10,19 +10,19 @@ import pytest
 import geo.kernel
 from geo.arrays import FloatArray, IntArray
 from geo.columns import columns_of
-from geo.entry import JOIN_MAX, SCALE, _clip_and_join, in_entry, new_scratch
+from geo.entry import JOIN_MAX, SCALE, _clip_and_join, _in_hexagon, in_entry, new_scratch
 from geo.face import CORNER, from_plane, lattice
 from geo.geodesic import direct, inverse
 from geo.index import FenceIndex
 from geo.lookup import match
 from geo.paint import paint
 from geo.pieces import BEND_MAX, SAGITTA_MAX, pieces_of
-from geo.raster import MARGIN
-from geo.record import LINE, STEP, entry_size
+from geo.raster import MARGIN, touch_all
+from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP, entry_size
 from geo.shape import Circle, Shape
 from geo.tiles import TILE_CELLS
 from geo.trig import lat_lng, unit_vector
-from geo.window import in_lattice, window_of
+from geo.window import ROW, in_lattice, window_of
 from tests.geo.twin import WGS84, sphere_points, star
 
 
@@ -98,24 +98,27 @@ def test_records_hold_what_was_painted_and_lie_in_as_few_lines_as_they_can() -> 
         if slot == 0:
             continue
         start, more = (slot >> 3) * STEP, slot & 7
-        whole, border, end = _read(cells.arena, start)
+        whole, border, places, end = _read(cells.arena, start)
         is_whole = painted.entry[a:b] < 0
         assert whole == painted.fence[a:b][is_whole].tolist()
         assert border == painted.fence[a:b][~is_whole].tolist()
+        assert places == np.searchsorted(whole, border).tolist()
         assert cells.arena.ctypes.data % 64 == 0
-        assert more == min(7, (end - 1) // LINE - start // LINE) == (end - start - 1) // LINE
+        read_to = max(end, start + 2 + len(whole) + AT_ONCE)
+        assert more == min(7, (read_to - 1) // LINE - start // LINE) == (read_to - start - 1) // LINE
         seen += 1
     assert seen > 1_000
 
 
-def _read(arena: IntArray, start: int) -> tuple[list[int], list[int], int]:
-    """(whole fences, border fences, the word after) of the record."""
+def _read(arena: IntArray, start: int) -> tuple[list[int], list[int], list[int], int]:
+    """(whole fences, border fences, their places, the word after) of the record."""
     at = start + 2 + int(arena[start])
-    whole, border = arena[start + 2 : at].tolist(), []
+    whole, border, places = arena[start + 2 : at].tolist(), [], []
     for _ in range(arena[start + 1]):
-        border.append(int(arena[at]))
+        border.append(int(arena[at]) & FENCE)
+        places.append(int(arena[at]) >> FENCE_BITS & FAR)
         at += entry_size(arena, at)
-    return whole, border, at
+    return whole, border, places, at
 
 
 def test_a_corner_on_the_very_rim_of_the_hexagon_is_left_once_or_not_at_all() -> None:
@@ -135,16 +138,75 @@ def test_a_corner_on_the_very_rim_of_the_hexagon_is_left_once_or_not_at_all() ->
                 assert exits % 2 == odd
 
 
+def test_a_piece_that_ends_in_the_hexagon_that_it_is_clipped_to_is_linked_to_its_cell() -> None:
+    """Once those in the very corners of the hexagon were not: the border seemed to end there, and some points to be
+    out."""
+    rng = np.random.default_rng(8)
+    columns = columns_of([Circle(35.69, 139.7, 300.0)])
+    w = max((window_of(columns, 0, face, lattice(12)) for face in range(20)), key=lambda w: w.width)
+    assert w.width > 8 < w.height
+    found, near_corner = 0, (0.5 + MARGIN) * 2.0 / math.sqrt(3.0)
+    for _ in range(2_000):
+        i, j = w.i0 + int(rng.integers(3, w.width - 3)), w.j0 + int(rng.integers(3, w.height - 3))
+        cx, cy = i - 0.5 * j, j * ROW
+        turn = np.pi / 3.0 * (int(rng.integers(0, 6)) + 0.5)
+        x, y = near_corner * np.array([np.cos(turn), np.sin(turn)]) + rng.normal(0.0, 0.003, 2)
+        ends = np.array([[*rng.uniform(-2.0, 2.0, 2), x, y]]) + np.array([cx, cy, cx, cy])
+        state, heads = np.zeros(w.width * w.height, np.int8), np.full(w.width * w.height, -1, np.int32)
+        touch_all(w, ends, np.zeros(1), 1, state, heads)
+        if _in_hexagon(ends[0, 2] - cx, ends[0, 3] - cy):
+            found += 1
+            assert heads[(j - w.j0) * w.width + i - w.i0] >= 0
+    assert found > 300
+
+
+@pytest.mark.parametrize("edges", [0, 1, 2, 3, 4, 5, 8, 9, 31])
+def test_edges_looked_at_four_at_once_say_what_each_of_them_says(edges: int) -> None:
+    rng = np.random.default_rng(edges)
+    for _ in range(200):
+        halves = rng.integers(-30_000, 30_000, (edges, 4)).astype(np.int16)
+        words = np.concatenate([rng.integers(-(2**31), 2**31, 8).astype(np.int32), halves.reshape(-1).view(np.int32)])
+        odd, west, tolerance = int(rng.integers(2)), int(rng.integers(2)), int(10.0 ** rng.uniform(0.5, 3.5))
+        x, y = rng.uniform(-29_000.0, 29_000.0, 2)
+        if edges and rng.random() < 0.5:
+            # near an edge
+            a, b = halves[0, :2].astype(float), halves[0, 2:].astype(float)
+            x, y = a + rng.random() * (b - a) + rng.normal(0.0, tolerance, 2)
+        inside, unsure, margin = _by_each_edge(halves.astype(float), odd, west, tolerance, x, y)
+        if margin > 0.1:
+            meta = odd | west << 1 | edges << 2 | tolerance << 16
+            assert in_entry(words, len(words), meta, x, y) == (inside, unsure)
+
+
+def _by_each_edge(
+    edges: FloatArray, odd: int, west: int, tolerance: int, x: float, y: float
+) -> tuple[bool, bool, float]:
+    """(inside, unsure, how far from being unsure or not)."""
+    inside, unsure, margin = odd == 1, False, math.inf
+    for x0, y0, x1, y1 in edges.tolist():
+        dx, dy = x1 - x0, y1 - y0
+        off = abs(dx * (y - y0) - dy * (x - x0)) / (abs(dx) + abs(dy)) - tolerance
+        beyond = max(min(x0, x1) - x, x - max(x0, x1), min(y0, y1) - y, y - max(y0, y1)) - tolerance
+        unsure |= off <= 0.0 and beyond <= 0.0
+        margin = min(margin, abs(max(off, beyond)), abs(y - y0), abs(y - y1))
+        if (y0 > y) != (y1 > y):
+            crossing = x0 + (y - y0) * dx / dy
+            inside ^= (crossing < x) if west else (crossing > x)
+            margin = min(margin, abs(crossing - x))
+    return inside, unsure, margin
+
+
 def test_few_points_have_to_ask_the_fence_itself() -> None:
     """Else answers would still be right, but slow."""
     rng = np.random.default_rng(4)
     shapes: list[Shape] = [star(rng, 35.69, 139.7, 400.0, 40), Circle(35.69, 139.7, 300.0)]
     columns = columns_of(shapes)
     painted = paint(columns, np.arange(2, dtype=np.int32), np.zeros(2, np.int8), lattice(12).reshape(1, 4))
-    halves, asked, of = painted.words.view(np.int16), 0, 0
+    asked, of = 0, 0
     for at in painted.entry[painted.entry >= 0].tolist():
+        end = at + entry_size(painted.words, at)
         for x, y in rng.uniform(-0.4, 0.4, (20, 2)) * SCALE:
-            asked += in_entry(halves, 2 * at + 4, int(painted.words[at + 1]), x, y)[1]
+            asked += in_entry(painted.words, end, int(painted.words[at + 1]), x, y)[1]
             of += 1
     assert of > 5_000
     assert asked < 0.03 * of
