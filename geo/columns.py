@@ -29,6 +29,9 @@ BLOCK = 32
 GROUP = 16
 """Where a fence has more blocks than this, so many share a box too: a long border is mostly passed over in strides."""
 
+FENCES_MAX = 1 << 26
+"""67 million, those of older versions of the map counted: records keep other things in the bits above."""
+
 STEPS = 65_535
 """A sketch divides a box into so many steps each way."""
 
@@ -297,7 +300,3 @@ def _fill_extent(columns: Columns, f: int) -> None:
     else:
         columns.extent[f, 0] = 2.0 * buffer * length + math.pi * buffer * buffer
         columns.extent[f, 1] = 2.0 * length + 2.0 * math.pi * buffer
-
-
-FENCES_MAX = 1 << 26
-"""67 million, those of older versions of the map counted: records keep other things in the bits above."""
