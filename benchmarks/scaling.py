@@ -93,7 +93,11 @@ def corners(size: Sizes) -> list[Figure]:
 def sizes(size: Sizes) -> list[Figure]:
     """ns a point among 10,000 fences of one kind, and of all kinds: stores of 30 m, districts, counties, countries."""
     n = size.mixed
-    worlds = {"city fences": (even_city(n), side_m(n)), "30 m to 500 km": (mixed(n), side_m(n))}
+    worlds = {
+        "city fences": (even_city(n), side_m(n)),
+        "30 m to 500 km, rough": (mixed(n, spiky=False), side_m(n)),
+        "30 m to 500 km, spiky": (mixed(n, spiky=True), side_m(n)),
+    }
     return _costs("sizes", worlds, size)
 
 
@@ -220,29 +224,42 @@ def even_city(count: int, seed: int = 1) -> list[Shape]:
 
 def cornered_city(count: int, corners: int, *, spiky: bool) -> list[Shape]:
     """Fences of 150-800 m with so many corners each; the same places and sizes for any number of corners."""
-    rng, turn = np.random.default_rng(2), 2 * np.pi * np.arange(corners) / corners
+    rng = np.random.default_rng(2)
     made: list[Shape] = []
     for place in (rng.random((count, 2)) - 0.5) * side_m(count):
         radius_m, phase = rng.uniform(150, 800), rng.uniform(0, 2 * np.pi, 4)
-        wave = sum(0.2 / k * np.sin(k * turn + phase[k - 1]) for k in range(1, 5))
         own = np.random.default_rng(int(radius_m * 1e6))
-        reach = 0.8 + 0.5 * wave + own.uniform(-1, 1, corners) * 0.3 * 2 * np.pi / corners
-        made.append(_ring(place, radius_m * (own.uniform(0.6, 1.0, corners) if spiky else np.maximum(reach, 0.1))))
+        rough = _rough(own, phase, corners)
+        made.append(_ring(place, radius_m * (own.uniform(0.6, 1.0, corners) if spiky else rough)))
     return made
 
 
-def mixed(count: int) -> list[Shape]:
-    """Stores of 30 m, districts of 1 km, counties of 8 km, two countries; a point is in about as many as elsewhere."""
+def mixed(count: int, *, spiky: bool) -> list[Shape]:
+    """Stores of 30 m, districts of 1 km, counties of 8 km, two countries; a point is in about as many as elsewhere.
+
+    The borders of all but the stores are as in `cornered_city`: rough, or spikes of a third of the radius.
+    """
     rng, ground = np.random.default_rng(4), FENCE_M2 * count
-    made: list[Shape] = [_ring(np.zeros(2), 500_000.0 * rng.uniform(0.7, 1.0, 2_000)) for _ in range(2)]
+
+    def reach(corners: int, least: float) -> Any:
+        return rng.uniform(least, 1.0, corners) if spiky else _rough(rng, rng.uniform(0, 2 * np.pi, 4), corners)
+
+    made: list[Shape] = [_ring(np.zeros(2), 500_000.0 * reach(2_000, 0.7)) for _ in range(2)]
     for size_m, depth in ((8_000.0, 1.3), (1_000.0, 1.3)):
         for _ in range(max(2, int(depth * ground / (2.0 * size_m**2)))):
             place = (rng.random(2) - 0.5) * math.sqrt(ground)
-            made.append(_ring(place, size_m * rng.uniform(0.6, 1.0, 200)))
+            made.append(_ring(place, size_m * reach(200, 0.6)))
     while len(made) < count:
         y, x = (rng.random(2) - 0.5) * math.sqrt(ground)
         made.append(Circle(LAT + y / LAT_M, LNG + x / LNG_M, 30.0))
     return made
+
+
+def _rough(rng: np.random.Generator, phase: Any, corners: int) -> Any:
+    """How far a border is from the middle, towards each corner, that wanders as shores do."""
+    turn = 2 * np.pi * np.arange(corners) / corners
+    wave = sum(0.2 / k * np.sin(k * turn + phase[k - 1]) for k in range(1, 5))
+    return np.maximum(0.8 + 0.5 * wave + rng.uniform(-1, 1, corners) * 0.3 * 2 * np.pi / corners, 0.1)
 
 
 def _ring(place: Any, reach_m: Any) -> Area:

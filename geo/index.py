@@ -2,8 +2,8 @@
 
 Owns the one question of the hot path, its answer's exactness (the same set of fences, for every point, as an exact test
 of all of them) and the change from one version of a map to the next. Must not know devices. Cells of H3's lattice hold
-the fences that cover them and the border of those that may (`paint`, `record`); a point looks up one cell a level
-(`lookup`).
+the fences that cover them and the border of those that may (`paint`, `record`); a point looks up one cell (`lookup`),
+and coarser ones where its tile does not know what they say (`above`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from geo.above import LATTICES, settled_above
 from geo.arrays import FloatArray, IntArray
 from geo.border import Borders
 from geo.columns import EMPTY, Columns, Filled, appended
-from geo.face import lattice
 from geo.levels import cells_of, finest_of, resolutions_of
 from geo.lookup import Tables, match
 from geo.paint import paint
@@ -35,8 +35,9 @@ WORN = 2
 class Version:
     """One version of a map.
 
-    A row of `columns` is given to a fence for ever; `row` is where each fence is, by number, `level` at which of
-    `resolutions` each row is painted. `filled`, and what the cells share, is common to all versions from one build.
+    A row of `columns` is given to a fence for ever; `row` is where each fence is, by number, `painted_at` at which
+    resolution each row is painted, `resolutions` are those in use, descending. `filled`, and what the cells share, is
+    common to all versions from one build.
     """
 
     columns: Columns
@@ -44,7 +45,7 @@ class Version:
     cells: Cells
     finest: int
     resolutions: tuple[int, ...]
-    level: IntArray
+    painted_at: IntArray
     row: IntArray
     built: int
 
@@ -63,7 +64,7 @@ class FenceIndex:
         arena = version.cells.arena
         plain = bool((version.row == np.arange(self.size)).all())
         self._tables = Tables(
-            _lattices(version.resolutions), version.cells.table, version.cells.slots, arena,
+            np.array(version.resolutions, np.int64), LATTICES, version.cells.table, version.cells.slots, arena,
             np.empty(0, np.int32) if plain else _numbers(version.row, version.filled.fences), version.columns,
         )  # fmt: skip
 
@@ -82,18 +83,18 @@ class FenceIndex:
         filled, count = Filled(), len(shapes)
         columns = appended(EMPTY, filled, shapes)
         finest, size = finest_of(columns, count)
-        wanted = resolutions_of(columns, 0, count, finest)
-        used = tuple(int(r) for r in np.unique(wanted))[::-1]
-        level = _levels(wanted, used)
+        painted_at = resolutions_of(columns, 0, count, finest).astype(np.int8)
+        row = np.arange(count, dtype=np.int32)
         cells, done = Cells.none(size), 0
-        for rows in _in_parts(columns, count, wanted):
-            painted = paint(columns, rows, level, _lattices(used))
-            cells = cells.spliced(painted, np.arange(count, dtype=np.int32), np.zeros(count, np.int8), own=True)
+        for rows in _in_parts(columns, count, painted_at):
+            painted = paint(columns, rows, painted_at, LATTICES)
+            cells = cells.spliced(painted, row, np.zeros(count, np.int8), own=True)
             done += len(rows)
             if progress is not None:
                 progress(done, count)
-        row = np.arange(count, dtype=np.int32)
-        return cls(Version(columns, filled, cells, finest, used, level, row, cells.written.words))
+        used = _descending(painted_at)
+        cells = settled_above(cells, used, row, None)
+        return cls(Version(columns, filled, cells, finest, used, painted_at, row, cells.written.words))
 
     def edited(self, kept: IntArray, shapes: Sequence[Shape]) -> FenceIndex:
         """The index of other fences, of which most are the same: in a few ms for a few, however many there are.
@@ -119,13 +120,14 @@ class FenceIndex:
         row[~is_new], row[is_new] = old.row[kept[~is_new]], np.arange(first, rows)
         gone = np.zeros(rows, np.int8)
         gone[old.row], gone[row] = 1, 0
-        wanted = resolutions_of(columns, first, rows, old.finest)
-        used = old.resolutions + tuple(int(r) for r in np.unique(wanted)[::-1] if r not in old.resolutions)
-        level = np.zeros(rows, np.int8)
-        level[: len(old.level)], level[first:] = old.level, _levels(wanted, used)
+        painted_at = np.zeros(rows, np.int8)
+        painted_at[: len(old.painted_at)] = old.painted_at
+        painted_at[first:] = resolutions_of(columns, first, rows, old.finest)
+        used = _descending(np.concatenate([painted_at[first:], np.array(old.resolutions, np.int8)]))
         painting = np.concatenate([np.flatnonzero(gone), np.arange(first, rows)]).astype(np.int32)
-        cells = old.cells.spliced(paint(columns, painting, level, _lattices(used)), _numbers(row, rows), gone)
-        return FenceIndex(Version(columns, old.filled, cells, old.finest, used, level, row, old.built))
+        painted, numbers = paint(columns, painting, painted_at, LATTICES), _numbers(row, rows)
+        cells = settled_above(old.cells.spliced(painted, numbers, gone), used, numbers, painted.tile_keys)
+        return FenceIndex(Version(columns, old.filled, cells, old.finest, used, painted_at, row, old.built))
 
     def match(self, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
@@ -169,16 +171,9 @@ class FenceIndex:
         )  # fmt: skip
 
 
-def _lattices(resolutions: Sequence[int]) -> FloatArray:
-    return np.array([lattice(r) for r in resolutions]).reshape(-1, 4)
-
-
-def _levels(wanted: IntArray, used: Sequence[int]) -> IntArray:
-    """int8: where each resolution is in `used`."""
-    out = np.zeros(len(wanted), np.int8)
-    for level, resolution in enumerate(used):
-        out[wanted == resolution] = level
-    return out
+def _descending(resolutions: IntArray) -> tuple[int, ...]:
+    """Each resolution once."""
+    return tuple(int(r) for r in np.unique(resolutions)[::-1])
 
 
 def _numbers(row: IntArray, rows: int) -> IntArray:

@@ -90,7 +90,7 @@ def arrays_of_index(index: FenceIndex) -> dict[str, NDArray[Any]]:
         | {
             "filled": np.array([filled.fences, filled.edges, filled.boxes, version.finest, version.built], np.int64),
             "resolutions": np.array(version.resolutions, np.int64),
-            "level": version.level,
+            "painted_at": version.painted_at,
             "row": version.row,
         }
         | dict(zip(("table", "slots", "arena"), version.cells.filled(), strict=True))
@@ -107,7 +107,7 @@ def index_of(arrays: Arrays) -> FenceIndex:
             cells=Cells.holding(arrays["table"], arrays["slots"], arrays["arena"]),
             finest=finest,
             resolutions=tuple(arrays["resolutions"].tolist()),
-            level=arrays["level"],
+            painted_at=arrays["painted_at"],
             row=arrays["row"],
             built=built,
         )

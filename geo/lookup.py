@@ -1,9 +1,9 @@
 """From points to fences: the hot loop.
 
 Owns the order of work, and the reading of records. Must not know how they are made. Some hundred points at a time go
-through stages: their faces and planes, then at each level their cell, slot and record, last their fences. What one
-stage needs of memory is asked for at once for all of them, by the stage before; done point by point, each would wait
-alone, four times.
+through stages: their faces and planes, then their cell, slot and record at the finest resolution in use and, for those
+whose tile does not know what coarser cells say, at the next ones, last their fences. What one stage needs of memory is
+asked for at once for all of them, by the stage before; done point by point, each would wait alone, four times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from geo.kernel import inlined, kernel, maker
 from geo.memory import fetch, fetch_near, peek, poke
 from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
-from geo.tiles import TILE_CELLS, cell_in_tile, find, home, tile_key
+from geo.tiles import OPEN, TILE_CELLS, above_of, cell_in_tile, find, home, tile_key, tile_of
 
 CHUNK = 1024
 
@@ -35,11 +35,13 @@ GONE = np.int32(-1)
 
 
 class Tables(NamedTuple):
-    """The index as arrays; see `tiles` and `record` for their layout.
+    """The index as arrays; see `tiles` and `record` for their layout. `resolutions` are those in use, descending;
+    `lattices` are of all there are.
 
     `numbers` is int32: by row, the number that a fence has for others; empty if they are the same.
     """
 
+    resolutions: IntArray
     lattices: FloatArray
     table: IntArray
     slots: IntArray
@@ -48,31 +50,53 @@ class Tables(NamedTuple):
     columns: Columns
 
 
+class Found(NamedTuple):
+    """What was found of each point: [sources, points]. Where records start, and where in their cells the points are."""
+
+    records: IntArray
+    x: FloatArray
+    y: FloatArray
+
+
+class Further(NamedTuple):
+    """Room for the points that must be looked up once more: which they are, and what else belongs to each."""
+
+    points: IntArray
+    faces: IntArray
+    u: FloatArray
+    v: FloatArray
+    x: FloatArray
+    y: FloatArray
+    records: IntArray
+    above: IntArray
+
+
 @maker
 def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
     """(offsets int64[n + 1], fences int32[m]): point k is in fences[offsets[k]:offsets[k + 1]], ascending."""
     n = lat_deg.shape[0]
-    levels = t.lattices.shape[0]
-    most = min(n, CHUNK)
+    most, is_single = min(n, CHUNK), t.resolutions.shape[0] == 1
+    sources = 1 if is_single else 1 + t.resolutions.shape[0]
     x, y, z, u, v = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty(most)
-    i, j, faces = np.empty(most), np.empty(most), np.empty(most, np.int64)
-    records = np.empty((levels, most), np.int64)
-    cell_x, cell_y = np.empty((levels, most)), np.empty((levels, most))
+    i, j, faces, above = np.empty(most), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
+    found = Found(np.empty((sources, most), np.int64), np.empty((sources, most)), np.empty((sources, most)))
+    depth = np.empty(most, np.int64)
+    further = _room_for_further(0 if is_single else most)
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
     out = np.empty(8 * AT_ONCE + 6 * n, np.int32)
     unsure = np.empty((0, 2), np.int32)
-    size, face = 0, 0
+    size, face, finest = 0, 0, t.resolutions[0] if t.resolutions.shape[0] > 0 else 0
     for first in range(0, n, CHUNK):
         lat, lng = lat_deg[first : first + CHUNK], lng_deg[first : first + CHUNK]
         count = lat.shape[0]
         unit_vectors(lat, lng, x, y, z)
         face = planes(x, y, z, count, face, faces, u, v)
-        room = 2 * AT_ONCE
-        for level in range(levels):
-            lattice_cells(t.lattices[level], u, v, count, i, j, cell_x[level], cell_y[level])
-            _find_slots(t.table, level, faces, i, j, count, records[level])
-            room += _find_records(t.slots, t.arena, count, records[level])
+        lattice_cells(t.lattices[finest], u, v, count, i, j, found.x[0], found.y[0])
+        _find_slots(t.table, finest, faces, i, j, count, found.records[0], above)
+        room = 2 * AT_ONCE + _find_records(t.slots, t.arena, count, found.records[0])
+        if not is_single:
+            room += _look_further(t, faces, u, v, count, i, j, above, found, depth, further)
         if size + room > out.shape[0]:
             bigger = np.empty(2 * out.shape[0] + room, np.int32)
             bigger[:size] = out[:size]
@@ -80,16 +104,16 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
         if room > unsure.shape[0]:
             unsure = np.empty((room, 2), np.int32)
         rows = offsets[first : first + count + 1]
-        if levels == 1:
-            asked, is_sorted = _gather(t.arena, records, cell_x, cell_y, 1, count, out, rows, unsure)
+        if is_single:
+            asked, is_sorted = _gather(t.arena, found, depth, True, count, out, rows, unsure)
         else:
-            asked, is_sorted = _gather(t.arena, records, cell_x, cell_y, levels, count, out, rows, unsure)
+            asked, is_sorted = _gather(t.arena, found, depth, False, count, out, rows, unsure)
         if asked > 0:
             _ask(t.columns, unsure[:asked], lat, lng, out, rows)
         size = int(rows[count])
         if t.numbers.shape[0] > 0:
-            for n in range(rows[0], size):
-                out[n] = t.numbers[out[n]]
+            for k in range(rows[0], size):
+                out[k] = t.numbers[out[k]]
         if not is_sorted:
             _sort_rows(out, rows)
     return offsets, out[:size]
@@ -97,16 +121,19 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
 
 @kernel
 def _find_slots(
-    table: IntArray, level: int, faces: IntArray, i: FloatArray, j: FloatArray, count: int, slots: IntArray
-) -> None:
-    """Fill the slot of each point's cell at a level, or -1."""
+    table: IntArray, resolution: int, faces: IntArray, i: FloatArray, j: FloatArray, count: int,
+    slots: IntArray, above: IntArray,
+) -> None:  # fmt: skip
+    """Fill the slot of each point's cell at a resolution, or -1, and that of what is above its tile, or OPEN."""
     for k in range(count):
-        fetch(table, home(table, tile_key(level, faces[k], int(i[k]), int(j[k]))))
+        fetch(table, home(table, tile_key(resolution, faces[k], int(i[k]), int(j[k]))))
     for k in range(count):
         cell_i, cell_j = int(i[k]), int(j[k])
-        key = tile_key(level, faces[k], cell_i, cell_j)
+        key = tile_key(resolution, faces[k], cell_i, cell_j)
         at = find(table, key)
-        slots[k] = table[at + 1] * TILE_CELLS + cell_in_tile(cell_i, cell_j) if table[at] == key else -1
+        is_there, value = table[at] == key, table[at + 1]
+        slots[k] = tile_of(value) * TILE_CELLS + cell_in_tile(cell_i, cell_j) if is_there else -1
+        above[k] = above_of(value) if is_there else OPEN
 
 
 @kernel
@@ -126,9 +153,54 @@ def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArra
     return room
 
 
+@maker
+def _room_for_further(most: int) -> Further:
+    return Further(
+        np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most),
+        np.empty(most), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64),
+    )  # fmt: skip
+
+
+@kernel
+def _look_further(
+    t: Tables, faces: IntArray, u: FloatArray, v: FloatArray, count: int, i: FloatArray, j: FloatArray,
+    above: IntArray, found: Found, depth: IntArray, w: Further,
+) -> int:  # fmt: skip
+    """Find what coarser cells have for each point: all that is above its tile, or cell by cell where that is OPEN.
+
+    Fills `depth`, how many records each point has, and all of them from the second on; returns how many fences they
+    hold. The second is that of what is above the last tile that was looked at.
+    """
+    left, room = 0, 0
+    for k in range(count):
+        depth[k] = 2
+        poke(w.points, left, k)
+        left += above[k] == OPEN
+    for n in range(1, t.resolutions.shape[0]):
+        for k in range(left):
+            w.u[k], w.v[k], w.faces[k] = u[w.points[k]], v[w.points[k]], faces[w.points[k]]
+        lattice_cells(t.lattices[t.resolutions[n]], w.u, w.v, left, i, j, w.x, w.y)
+        _find_slots(t.table, t.resolutions[n], w.faces, i, j, left, w.records, w.above)
+        room += _find_records(t.slots, t.arena, left, w.records)
+        still = 0
+        for k in range(left):
+            point = w.points[k]
+            found.records[1 + n, point], found.x[1 + n, point], found.y[1 + n, point] = w.records[k], w.x[k], w.y[k]
+            depth[point], above[point] = 2 + n, w.above[k]
+            poke(w.points, still, point)
+            still += w.above[k] == OPEN
+        left = still
+    for k in range(count):
+        slot = above[k] if above[k] != OPEN else 0
+        start = (slot >> 3) * STEP
+        found.records[1, k] = start
+        room += peek(t.arena, start)
+    return room
+
+
 @inlined
 def _gather(
-    arena: IntArray, records: IntArray, cell_x: FloatArray, cell_y: FloatArray, levels: int, count: int,
+    arena: IntArray, found: Found, depth: IntArray, is_single: bool, count: int,
     out: IntArray, rows: IntArray, unsure: IntArray,
 ) -> tuple[int, bool]:  # fmt: skip
     """Put each point's fences into `out`, and fill where its row ends: rows[k + 1]; returns (unsure ones, all sorted).
@@ -138,9 +210,9 @@ def _gather(
     """
     asked, most, size = 0, 0, rows[0]
     for k in range(count):
-        for level in range(levels):
-            fetch_near(arena, records[level, min(k + AHEAD, count - 1)])
-            start = records[level, k]
+        fetch_near(arena, found.records[0, min(k + AHEAD, count - 1)])
+        for source in range(1 if is_single else depth[k]):
+            start = found.records[source, k]
             whole, first = int(peek(arena, start)), start + 2
             most = max(most, whole)
             _copy(arena, first, whole, out, size)
@@ -149,7 +221,7 @@ def _gather(
                 word, meta = int(peek(arena, at)), int(peek(arena, at + 1))
                 at += 2 + 2 * ((meta >> 2) & 0x3FFF)
                 f, place = word & FENCE, (word >> FENCE_BITS) & FAR
-                inside, near = in_entry(arena, at, meta, cell_x[level, k], cell_y[level, k])
+                inside, near = in_entry(arena, at, meta, found.x[source, k], found.y[source, k])
                 if near:
                     inside = True
                     poke(unsure, 2 * asked, k)
@@ -161,7 +233,7 @@ def _gather(
                 _copy(arena, first + place, whole - place, out, size + place)
             size += whole
         poke(rows, k + 1, size)
-    return asked, levels == 1 and most <= FAR
+    return asked, is_single and most <= FAR
 
 
 @kernel

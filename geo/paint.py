@@ -52,8 +52,8 @@ class _Growing(NamedTuple):
 
 
 @maker
-def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArray) -> Painted:
-    """Paint the fences `rows`, fence f on the lattice `lattices[levels[f]]`."""
+def paint(columns: Columns, rows: IntArray, painted_at: IntArray, lattices: FloatArray) -> Painted:
+    """Paint the fences `rows`, fence f at resolution `painted_at[f]`; `lattices` are of all resolutions."""
     out = _Growing(
         np.empty(1024, np.int32), np.empty(1024, np.int32), np.empty(1024, np.int64), np.empty(4096, np.int32),
         np.empty(64, np.int64), new_table(64), np.array([0, 0, WORDS]),
@@ -61,14 +61,14 @@ def paint(columns: Columns, rows: IntArray, levels: IntArray, lattices: FloatArr
     for n in range(rows.shape[0]):
         f = rows[n]
         for face in range(20):
-            w = window_of(columns, f, face, lattices[levels[f]])
+            w = window_of(columns, f, face, lattices[painted_at[f]])
             if w.width > 0:
-                out = _paint(columns, f, w, levels[f], out)
+                out = _paint(columns, f, w, painted_at[f], out)
     return _sorted(out)
 
 
 @maker
-def _paint(columns: Columns, f: int, w: Window, level: int, out: _Growing) -> _Growing:
+def _paint(columns: Columns, f: int, w: Window, resolution: int, out: _Growing) -> _Growing:
     """Paint one fence on one face."""
     size = w.width * w.height
     state, heads = np.zeros(size, np.int8), np.full(size, -1, np.int32)
@@ -93,8 +93,8 @@ def _paint(columns: Columns, f: int, w: Window, level: int, out: _Growing) -> _G
         if state[at] != BORDER and state[at] != WHOLE:
             continue
         i, j = w.i0 + at % w.width, w.j0 + at // w.width
-        if tile_key(level, w.face, i, j) != key:
-            key = tile_key(level, w.face, i, j)
+        if tile_key(resolution, w.face, i, j) != key:
+            key = tile_key(resolution, w.face, i, j)
             tile = _tile(out, key)
         slot[n], fence[n], entry[n] = tile * TILE_CELLS + cell_in_tile(i, j), f, -1
         if state[at] == BORDER:

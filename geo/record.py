@@ -25,7 +25,7 @@ from geo.arrays import IntArray
 from geo.columns import FENCES_MAX
 from geo.kernel import kernel, maker
 from geo.paint import Painted
-from geo.tiles import FREE, TILE_CELLS, find, rehashed
+from geo.tiles import FREE, OPEN, TILE_CELLS, above_of, find, rehashed, tile_of, value_of
 
 STEP = 4
 """Records start at multiples of so many words."""
@@ -108,7 +108,7 @@ class Cells:
             )
             if wanted == 0:
                 return Cells(table, slots, arena, written)
-            arena = _more_arena(arena, written.words, written.words + wanted)
+            arena = longer_arena(arena, written.words, written.words + wanted)
 
 
 def _with_spare(words: int) -> int:
@@ -126,7 +126,7 @@ def _longer(slots: IntArray, used: int, size: int) -> IntArray:
     return out
 
 
-def _more_arena(arena: IntArray, used: int, size: int) -> IntArray:
+def longer_arena(arena: IntArray, used: int, size: int) -> IntArray:
     """A longer copy; memory that is not written to yet is not taken."""
     out = aligned(size + size // 2 + BEHIND)
     used = min(used, len(arena))
@@ -171,15 +171,13 @@ def _splice(
             slots[slot] = 0
             continue
         plain = arena[used + 1] == 0
-        h = _hash(arena, used, end) if plain else 0
-        if plain and _is_same(arena, used, end, (seen[h] >> 3) * STEP):
+        h = hash_of(arena, used, end) if plain else 0
+        if plain and is_same(arena, used, end, (seen[h] >> 3) * STEP):
             slots[slot] = seen[h]
             continue
-        start, end, read_to = _settle(arena, used, end)
-        slots[slot] = start // STEP << 3 | min(7, (read_to - 1) // LINE - start // LINE)
+        slots[slot], used = settled_slot(arena, used, end)
         if plain:
             seen[h] = slots[slot]
-        used = (end + STEP - 1) // STEP * STEP
     return first, tiles, used, 0
 
 
@@ -187,14 +185,15 @@ def _splice(
 def _own_tile(table: IntArray, slots: IntArray, key: int, tiles: int, fresh: int) -> tuple[int, int]:
     """(tile, tiles) for writing: a new tile, or one that this version has made already, else a copy of the old."""
     at = find(table, key)
-    tile = table[at + 1] if table[at] == key else -1
+    tile = tile_of(table[at + 1]) if table[at] == key else -1
+    above = above_of(table[at + 1]) if table[at] == key else OPEN
     if tile >= fresh:
         return tile, tiles
     new = slots[tiles * TILE_CELLS : (tiles + 1) * TILE_CELLS]
     new[:] = 0
     if tile >= 0:
         new[:] = slots[tile * TILE_CELLS : (tile + 1) * TILE_CELLS]
-    table[at], table[at + 1] = key, tiles
+    table[at], table[at + 1] = key, value_of(tiles, above)
     return tiles, tiles + 1
 
 
@@ -280,19 +279,20 @@ def _copied(words: IntArray, at: int, arena: IntArray, to: int) -> int:
 
 
 @kernel
-def _settle(arena: IntArray, start: int, end: int) -> tuple[int, int, int]:
-    """Move the newest record to the next line if that saves one; its (start, end, where reads of it end)."""
+def settled_slot(arena: IntArray, start: int, end: int) -> tuple[int, int]:
+    """Move the newest record to the next line if that saves one; (its slot, words now used)."""
     read_to = max(end, start + 2 + int(arena[start]) + AT_ONCE)
-    if (read_to - 1) // LINE - start // LINE == (read_to - start - 1) // LINE:
-        return start, end, read_to
-    by = LINE - start % LINE
-    for k in range(end - 1, start - 1, -1):
-        arena[k + by] = arena[k]
-    return start + by, end + by, read_to + by
+    if (read_to - 1) // LINE - start // LINE != (read_to - start - 1) // LINE:
+        by = LINE - start % LINE
+        for k in range(end - 1, start - 1, -1):
+            arena[k + by] = arena[k]
+        start, end, read_to = start + by, end + by, read_to + by
+    slot = start // STEP << 3 | min(7, (read_to - 1) // LINE - start // LINE)
+    return slot, (end + STEP - 1) // STEP * STEP
 
 
 @kernel
-def _hash(arena: IntArray, start: int, end: int) -> int:
+def hash_of(arena: IntArray, start: int, end: int) -> int:
     h = np.uint64(0)
     for k in range(start, end):
         h = (h ^ np.uint64(arena[k])) * np.uint64(0x9E3779B97F4A7C15)
@@ -300,7 +300,7 @@ def _hash(arena: IntArray, start: int, end: int) -> int:
 
 
 @kernel
-def _is_same(arena: IntArray, start: int, end: int, other: int) -> bool:
+def is_same(arena: IntArray, start: int, end: int, other: int) -> bool:
     """True if the new record is the same as the one at `other`, both without border fences."""
     if other == 0 or arena[other] != arena[start]:
         return False

@@ -1,7 +1,10 @@
 """Where a cell's slot is: square tiles of the lattice, found by a hash of their place.
 
-Owns the numbering of cells (level, face, i, j) -> slot. Must not know what a slot holds. A tile is 16 x 16 cells of one
-face at one resolution; only tiles that some fence touches exist, so that memory goes with the ground covered.
+Owns the numbering of cells (resolution, face, i, j) -> slot. Must not know what a slot holds. A tile is 16 x 16 cells
+of one face at one resolution; only tiles that some fence touches exist, so that memory goes with the ground covered.
+
+The table is pairs of int64, key and value. A value is the number of the tile, and above these 32 bits a slot for all
+its cells together: the record of what coarser cells say of them, or OPEN (`above`).
 """
 
 from __future__ import annotations
@@ -19,16 +22,37 @@ OFFSET = 1 << 23
 
 FREE = -1
 
+OPEN = (1 << 32) - 1
+"""Instead of a slot: what coarser cells say is not the same for all cells of the tile."""
+
 
 @kernel
-def tile_key(level: int, face: int, i: int, j: int) -> int:
+def value_of(tile: int, above: int) -> int:
+    """What the table says of a tile."""
+    return tile | above << 32
+
+
+@kernel
+def tile_of(value: int) -> int:
+    """The number of the tile."""
+    return value & 0xFFFFFFFF
+
+
+@kernel
+def above_of(value: int) -> int:
+    """The slot of what coarser cells say of the tile, or OPEN."""
+    return (value >> 32) & 0xFFFFFFFF
+
+
+@kernel
+def tile_key(resolution: int, face: int, i: int, j: int) -> int:
     """The place of the tile that holds cell (i, j), as one number."""
-    return ((level * 20 + face) << 48) | (((i + OFFSET) >> SHIFT) << 24) | ((j + OFFSET) >> SHIFT)
+    return ((resolution * 20 + face) << 48) | (((i + OFFSET) >> SHIFT) << 24) | ((j + OFFSET) >> SHIFT)
 
 
 @kernel
 def tile_place(key: int) -> tuple[int, int, int, int]:
-    """(level, face, i, j) of the tile's first cell."""
+    """(resolution, face, i, j) of the tile's first cell."""
     head = key >> 48
     i = ((key >> 24) & 0xFFFFFF) << SHIFT
     j = (key & 0xFFFFFF) << SHIFT
@@ -61,7 +85,7 @@ def find(table: IntArray, key: int) -> int:
 
 @maker
 def new_table(tiles: int) -> IntArray:
-    """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and tile number, at least half free."""
+    """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and value, at least half free."""
     size = 32
     while size < 4 * tiles:
         size *= 2
