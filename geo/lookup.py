@@ -20,9 +20,9 @@ from geo.kernel import inlined, kernel, maker
 from geo.memory import fetch, fetch_near, peek, poke
 from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
-from geo.tiles import OPEN, TILE_CELLS, above_of, cell_in_tile, find, home, tile_key, tile_of
+from geo.tiles import CELL_BITS, FREE, OPEN, TILE_CELLS, above_of, cell_in_tile, home, tile_key, tile_of
 
-CHUNK = 1024
+CHUNK = 512
 
 AHEAD = 8
 """A record is asked into the first cache so many points before its own."""
@@ -125,15 +125,22 @@ def _find_slots(
     slots: IntArray, above: IntArray,
 ) -> None:  # fmt: skip
     """Fill the slot of each point's cell at a resolution, or -1, and that of what is above its tile, or OPEN."""
-    for k in range(count):
-        fetch(table, home(table, tile_key(resolution, faces[k], int(i[k]), int(j[k]))))
+    mask = int(table.shape[0]) - 2
     for k in range(count):
         cell_i, cell_j = int(i[k]), int(j[k])
         key = tile_key(resolution, faces[k], cell_i, cell_j)
-        at = find(table, key)
-        is_there, value = table[at] == key, table[at + 1]
-        slots[k] = tile_of(value) * TILE_CELLS + cell_in_tile(cell_i, cell_j) if is_there else -1
-        above[k] = above_of(value) if is_there else OPEN
+        at = home(table, key)
+        fetch(table, at)
+        # what is needed again meanwhile lies where the answers go
+        poke(slots, k, key)
+        poke(above, k, at << CELL_BITS | cell_in_tile(cell_i, cell_j))
+    for k in range(count):
+        key, at, cell = peek(slots, k), peek(above, k) >> CELL_BITS, peek(above, k) & (TILE_CELLS - 1)
+        while peek(table, at) != key and peek(table, at) != FREE:
+            at = (at + 2) & mask
+        is_there, value = peek(table, at) == key, peek(table, at + 1)
+        poke(slots, k, tile_of(value) * TILE_CELLS + cell if is_there else -1)
+        poke(above, k, above_of(value) if is_there else OPEN)
 
 
 @kernel

@@ -16,7 +16,8 @@ from geo.kernel import kernel, maker
 
 SHIFT = 4
 SIDE = 1 << SHIFT
-TILE_CELLS = SIDE * SIDE
+CELL_BITS = 2 * SHIFT
+TILE_CELLS = 1 << CELL_BITS
 OFFSET = 1 << 23
 """Added to i and j, which are below 2^23 in size even at resolution 15, to make them positive."""
 
