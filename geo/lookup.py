@@ -8,7 +8,7 @@ asked for at once for all of them, by the stage before; done point by point, eac
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from geo.cover import covers
 from geo.entry import in_entry
 from geo.kernel import inlined, kernel, maker
 from geo.memory import fetch, fetch_near, peek, poke
+from geo.network import WORDS, sort_few
 from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
 from geo.tiles import CELL_BITS, FREE, OPEN, TILE_CELLS, above_of, cell_in_tile, home, tile_key, tile_of
@@ -26,9 +27,6 @@ CHUNK = 512
 
 AHEAD = 8
 """A record is asked into the first cache so many points before its own."""
-
-LAST = np.int32(0x7FFFFFFF)
-"""Behind every fence."""
 
 GONE = np.int32(-1)
 """Instead of a fence that does not hold the point after all."""
@@ -85,7 +83,7 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
     out = np.empty(8 * AT_ONCE + 6 * n, np.int32)
-    unsure = np.empty((0, 2), np.int32)
+    unsure, aside = np.empty((0, 2), np.int32), np.empty(WORDS * most, np.int32)
     size, face, finest = 0, 0, t.resolutions[0] if t.resolutions.shape[0] > 0 else 0
     for first in range(0, n, CHUNK):
         lat, lng = lat_deg[first : first + CHUNK], lng_deg[first : first + CHUNK]
@@ -115,7 +113,7 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
             for k in range(rows[0], size):
                 out[k] = t.numbers[out[k]]
         if not is_sorted:
-            _sort_rows(out, rows)
+            _sort_rows(out, rows, aside)
     return offsets, out[:size]
 
 
@@ -270,14 +268,21 @@ def _ask(columns: Columns, unsure: IntArray, lat: FloatArray, lng: FloatArray, o
 
 
 @kernel
-def _sort_rows(out: IntArray, rows: IntArray) -> None:
-    """Sort each row, of which long stretches are sorted."""
-    for k in range(rows.shape[0] - 1):
-        row, size = rows[k], rows[k + 1]
-        if size - row <= AT_ONCE:
-            _sort_few(out, row, size - row)
-        else:
-            sort_tail(out, row, row + 1, size)
+def _sort_rows(out: IntArray, rows: IntArray, aside: IntArray) -> None:
+    """Sort each row, of which long stretches are sorted. Short ones are sorted aside: `aside` has WORDS words a row.
+
+    Else each row would be read where the one before was just written, which it would have to wait for.
+    """
+    count = rows.shape[0] - 1
+    for k in range(count):
+        if rows[k + 1] - rows[k] > WORDS:
+            sort_tail(out, rows[k], rows[k] + 1, rows[k + 1])
+    for k in range(count):
+        sort_few(out, rows[k], rows[k + 1] - rows[k], aside, WORDS * k)
+    for k in range(count):
+        if rows[k + 1] - rows[k] <= WORDS:
+            # what is too much is what is there, or is written over by the next row
+            _copy_few(aside, WORDS * k, out, rows[k])
 
 
 @kernel
@@ -295,37 +300,6 @@ def _copy_few(arena: IntArray, at: int, out: IntArray, to: int) -> None:
     e, f, g, h = peek(arena, at + 4), peek(arena, at + 5), peek(arena, at + 6), peek(arena, at + 7)
     poke(out, to, a), poke(out, to + 1, b), poke(out, to + 2, c), poke(out, to + 3, d)
     poke(out, to + 4, e), poke(out, to + 5, f), poke(out, to + 6, g), poke(out, to + 7, h)
-
-
-@kernel
-def _sort_few(out: IntArray, row: int, count: int) -> None:
-    """Sort up to AT_ONCE words from `row` on: Batcher's network, in which there is nothing to foresee wrongly."""
-    a, b, c, d = peek(out, row), peek(out, row + 1), peek(out, row + 2), peek(out, row + 3)
-    e, f, g, h = peek(out, row + 4), peek(out, row + 5), peek(out, row + 6), peek(out, row + 7)
-    # what is behind the row stays there: it is sorted as the last, and is not written
-    a, b = a if count > 0 else LAST, b if count > 1 else LAST
-    c, d = c if count > 2 else LAST, d if count > 3 else LAST
-    e, f = e if count > 4 else LAST, f if count > 5 else LAST
-    g, h = g if count > 6 else LAST, h if count > 7 else LAST
-    a, b, c, d = min(a, b), max(a, b), min(c, d), max(c, d)
-    e, f, g, h = min(e, f), max(e, f), min(g, h), max(g, h)
-    a, c, b, d = min(a, c), max(a, c), min(b, d), max(b, d)
-    e, g, f, h = min(e, g), max(e, g), min(f, h), max(f, h)
-    b, c, f, g = min(b, c), max(b, c), min(f, g), max(f, g)
-    a, e, b, f = min(a, e), max(a, e), min(b, f), max(b, f)
-    c, g, d, h = min(c, g), max(c, g), min(d, h), max(d, h)
-    c, e, d, f = min(c, e), max(c, e), min(d, f), max(d, f)
-    b, c, d, e, f, g = min(b, c), max(b, c), min(d, e), max(d, e), min(f, g), max(f, g)
-    _poke_if(count > 0, out, row, a), _poke_if(count > 1, out, row + 1, b)
-    _poke_if(count > 2, out, row + 2, c), _poke_if(count > 3, out, row + 3, d)
-    _poke_if(count > 4, out, row + 4, e), _poke_if(count > 5, out, row + 5, f)
-    _poke_if(count > 6, out, row + 6, g), _poke_if(count > 7, out, row + 7, h)
-
-
-@kernel
-def _poke_if(is_so: bool, out: IntArray, at: int, number: Any) -> None:
-    """Set the element, or set it to what it is."""
-    poke(out, at, number if is_so else peek(out, at))
 
 
 @kernel
