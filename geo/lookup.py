@@ -91,7 +91,7 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
         unit_vectors(lat, lng, x, y, z)
         face = planes(x, y, z, count, face, faces, u, v)
         lattice_cells(t.lattices[finest], u, v, count, i, j, found.x[0], found.y[0])
-        _find_slots(t.table, finest, faces, i, j, count, found.records[0], above)
+        _find_slots(t.table, finest, faces, i, j, count, t.slots, found.records[0], above)
         room = 2 * AT_ONCE + _find_records(t.slots, t.arena, count, found.records[0])
         if not is_single:
             room += _look_further(t, faces, u, v, count, i, j, above, found, depth, further)
@@ -120,9 +120,9 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
 @kernel
 def _find_slots(
     table: IntArray, resolution: int, faces: IntArray, i: FloatArray, j: FloatArray, count: int,
-    slots: IntArray, above: IntArray,
+    slots: IntArray, found: IntArray, above: IntArray,
 ) -> None:  # fmt: skip
-    """Fill the slot of each point's cell at a resolution, or -1, and that of what is above its tile, or OPEN."""
+    """Fill in where the slot of each point's cell is, or -1, and fetch it; and the slot of what is above, or OPEN."""
     mask = int(table.shape[0]) - 2
     for k in range(count):
         cell_i, cell_j = int(i[k]), int(j[k])
@@ -130,14 +130,16 @@ def _find_slots(
         at = home(table, key)
         fetch(table, at)
         # what is needed again meanwhile lies where the answers go
-        poke(slots, k, key)
+        poke(found, k, key)
         poke(above, k, at << CELL_BITS | cell_in_tile(cell_i, cell_j))
     for k in range(count):
-        key, at, cell = peek(slots, k), peek(above, k) >> CELL_BITS, peek(above, k) & (TILE_CELLS - 1)
+        key, at, cell = peek(found, k), peek(above, k) >> CELL_BITS, peek(above, k) & (TILE_CELLS - 1)
         while peek(table, at) != key and peek(table, at) != FREE:
             at = (at + 2) & mask
         is_there, value = peek(table, at) == key, peek(table, at + 1)
-        poke(slots, k, tile_of(value) * TILE_CELLS + cell if is_there else -1)
+        slot = tile_of(value) * TILE_CELLS + cell if is_there else -1
+        fetch(slots, max(slot, 0))
+        poke(found, k, slot)
         poke(above, k, above_of(value) if is_there else OPEN)
 
 
@@ -145,12 +147,13 @@ def _find_slots(
 def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArray) -> int:
     """Turn slots into where their records start (0: none), and fetch them; returns how many fences they hold in all."""
     for k in range(count):
-        fetch(slots, max(records[k], 0))
-    for k in range(count):
         slot = peek(slots, records[k]) if records[k] >= 0 else 0
         start = (slot >> 3) * STEP
         records[k] = start
-        for line in range((slot & 7) + 1):
+        # most records have one line or two: nothing to foresee
+        fetch(arena, start)
+        fetch(arena, start + LINE * min(slot & 7, 1))
+        for line in range(2, (slot & 7) + 1):
             fetch(arena, start + LINE * line)
     room = 0
     for k in range(count):
@@ -185,7 +188,7 @@ def _look_further(
         for k in range(left):
             w.u[k], w.v[k], w.faces[k] = u[w.points[k]], v[w.points[k]], faces[w.points[k]]
         lattice_cells(t.lattices[t.resolutions[n]], w.u, w.v, left, i, j, w.x, w.y)
-        _find_slots(t.table, t.resolutions[n], w.faces, i, j, left, w.records, w.above)
+        _find_slots(t.table, t.resolutions[n], w.faces, i, j, left, t.slots, w.records, w.above)
         room += _find_records(t.slots, t.arena, left, w.records)
         still = 0
         for k in range(left):
