@@ -11,6 +11,7 @@ import h3
 import numpy as np
 import pytest
 
+from geo import levels
 from geo.arrays import FloatArray
 from geo.face import CORNER, from_plane
 from geo.index import FenceIndex
@@ -94,3 +95,15 @@ def test_fifty_million_comparisons_at_hard_points_all_over_the_world() -> None:
         compared += _compare(seed, 400)
         seed += 1
     assert seed > 5
+
+
+@pytest.mark.parametrize("finest", [8, 9, 10, 11, 12])
+def test_borders_of_a_thousand_spikes_at_every_fineness(finest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Borders that enter and leave cells in all ways: also through their very corners."""
+    monkeypatch.setattr(levels, "FINEST", finest)
+    rng = np.random.default_rng(finest)
+    shapes: list[Shape] = [star(rng, 35.69, 139.7 + 0.001 * n, 200.0, 1_000) for n in range(40)]
+    index = FenceIndex.build(shapes)
+    assert index.resolutions[0] == finest
+    lat, lng = 35.69 + rng.uniform(-0.002, 0.002, 30_000), 139.7 + rng.uniform(-0.003, 0.042, 30_000)
+    assert differences_of(index, shapes, lat, lng) == []
