@@ -27,12 +27,13 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
     edges, boxes = columns.edges, columns.boxes
     first, last = columns.span[f, 0], columns.span[f, 2]
     block, blocks = columns.first_block[f], (last - first + BLOCK - 1) // BLOCK
+    groups = block + (columns.span[f, 3] - first + BLOCK - 1) // BLOCK
     plain = abs(x) > PLAIN and abs(y) > PLAIN
     if not plain and x < _west(boxes, block, blocks):
         return False
     odd = False
     for group in range(0, blocks, GROUP):
-        if blocks > GROUP and _passes_by(boxes, block + blocks + group // GROUP, x, y):
+        if blocks > GROUP and _passes_by(boxes, groups + group // GROUP, x, y):
             continue
         for k in range(group, min(group + GROUP, blocks)):
             if _passes_by(boxes, block + k, x, y):
