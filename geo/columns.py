@@ -29,6 +29,9 @@ BLOCK = 32
 GROUP = 16
 """Where a fence has more blocks than this, so many share a box too: a long border is mostly passed over in strides."""
 
+BOX = 6
+"""Numbers of a box."""
+
 FENCES_MAX = 1 << 26
 """67 million, those of older versions of the map counted: records keep other things in the bits above."""
 
@@ -43,8 +46,10 @@ class Columns(NamedTuple):
     span: int64[n, 4]: rows of `edges`. [0]:[2] say what is inside an area, [1]:[3] are its border on the ground; they
         differ for areas cut at the antimeridian only, where the cut is no border. A corridor's line is [0]:[2].
     edges: float64[m, 4] of (lng0, lat0, lng1, lat1) in degrees.
-    first_block: int64[n]; boxes: float64[b, 4] of (lng0, lat0, lng1, lat1): box k of a fence holds its BLOCK edges
-        from row span[0] + k BLOCK on. Behind them, if there are more than GROUP, come those of each GROUP of them.
+    first_block: int64[n]; boxes: float64[b, BOX] of (lng0, lat0, lng1, lat1, from, to): box k of a fence holds its
+        BLOCK edges from row span[0] + k BLOCK on. Behind them, if there are more than GROUP, come those of each GROUP
+        of them. `from` and `to` are the latitudes where the edges up to span[2] begin and end if each begins at that
+        where the one before it ends, else `from` is nan.
     sketch: uint16[m, 4]: the edges again, in steps of their box from its (lng0, lat0): STEPS of them are its width, or
         its height. A quarter of the size, and right to half a step.
     size_m: float64[n]: a circle's radius, a corridor's buffer, else 0.
@@ -66,7 +71,7 @@ class Columns(NamedTuple):
 
 
 EMPTY = Columns(
-    np.empty(0, np.int8), np.empty((0, 4), np.int64), np.empty((0, 4)), np.empty(0, np.int64), np.empty((0, 4)),
+    np.empty(0, np.int8), np.empty((0, 4), np.int64), np.empty((0, 4)), np.empty(0, np.int64), np.empty((0, BOX)),
     np.empty((0, 4), np.uint16), np.empty(0), np.empty((0, 7)), np.empty((0, 4)), np.empty((0, 2)),
 )  # fmt: skip
 
@@ -228,9 +233,11 @@ def _fill_boxes(columns: Columns, f: int) -> None:
         box = columns.boxes[columns.first_block[f] + (e - first) // BLOCK]
         x0, y0, x1, y1 = columns.edges[e]
         if (e - first) % BLOCK == 0:
-            box[0], box[1], box[2], box[3] = x0, y0, x0, y0
+            box[0], box[1], box[2], box[3], box[4], box[5] = x0, y0, x0, y0, y0, y0
         box[0], box[1] = min(box[0], x0, x1), min(box[1], y0, y1)
         box[2], box[3] = max(box[2], x0, x1), max(box[3], y0, y1)
+        if e < columns.span[f, 2]:
+            box[4], box[5] = box[4] if y0 == box[5] else math.nan, y1
     blocks = (last - first + BLOCK - 1) // BLOCK
     if blocks <= GROUP:
         return
@@ -238,16 +245,21 @@ def _fill_boxes(columns: Columns, f: int) -> None:
         box = columns.boxes[columns.first_block[f] + k]
         wide = columns.boxes[columns.first_block[f] + blocks + k // GROUP]
         if k % GROUP == 0:
-            wide[0], wide[1], wide[2], wide[3] = box[0], box[1], box[2], box[3]
+            for n in range(BOX):
+                wide[n] = box[n]
+            continue
         wide[0], wide[1] = min(wide[0], box[0]), min(wide[1], box[1])
         wide[2], wide[3] = max(wide[2], box[2]), max(wide[3], box[3])
+        if k * BLOCK < columns.span[f, 2] - first:
+            wide[4], wide[5] = wide[4] if box[4] == wide[5] else math.nan, box[5]
 
 
 @kernel
 def _fill_sketch(columns: Columns, f: int) -> None:
     first, last = columns.span[f, 0], columns.span[f, 3]
     for e in range(first, last):
-        west, south, east, north = columns.boxes[columns.first_block[f] + (e - first) // BLOCK]
+        box = columns.boxes[columns.first_block[f] + (e - first) // BLOCK]
+        west, south, east, north = box[0], box[1], box[2], box[3]
         each_x = STEPS / (east - west) if east > west else 0.0
         each_y = STEPS / (north - south) if north > south else 0.0
         for k in range(0, 4, 2):

@@ -9,68 +9,100 @@ from __future__ import annotations
 import math
 
 from geo.arrays import FloatArray, IntArray
-from geo.columns import AREA, BLOCK, CIRCLE, GROUP, Columns
+from geo.columns import AREA, BLOCK, BOX, CIRCLE, GROUP, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
 from geo.memory import peek
-from geo.orient import orient
+from geo.orient import FILTER, UNDERFLOW, orient
 from geo.segment import ground_m, least_chord2, least_m, nearest_point
 from geo.trig import sincos_deg
 
 PLAIN = 1e-9
 """So many degrees from 0 no product underflows, and an edge that is so far east of a point needs no determinant."""
 
+OPEN, AT = 2, 3
+"""Instead of how often, odd or even, a ray crosses: not told, and of no matter since the point is on the border."""
+
 
 @kernel
 def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
     """True if (x, y) lies within, by the even-odd rule, or on the rings of area `f`."""
-    edges, boxes = columns.edges, columns.boxes
-    first, last = columns.span[f, 0], columns.span[f, 2]
+    boxes, first, last = columns.boxes, columns.span[f, 0], columns.span[f, 2]
     block, blocks = columns.first_block[f], (last - first + BLOCK - 1) // BLOCK
     groups = block + (columns.span[f, 3] - first + BLOCK - 1) // BLOCK
-    plain = abs(x) > PLAIN and abs(y) > PLAIN
-    if not plain and x < _west(boxes, block, blocks):
+    is_plain = abs(x) > PLAIN and abs(y) > PLAIN
+    if not is_plain and x < _west(boxes, block, blocks):
         return False
-    odd = False
+    east = x + PLAIN if is_plain else math.inf
+    odd = 0
     for group in range(0, blocks, GROUP):
-        if blocks > GROUP and _passes_by(boxes, groups + group // GROUP, x, y):
+        crossed = _by_box(boxes, groups + group // GROUP, x, y, east) if blocks > GROUP else OPEN
+        if crossed != OPEN:
+            odd ^= crossed
             continue
         for k in range(group, min(group + GROUP, blocks)):
-            if _passes_by(boxes, block + k, x, y):
-                continue
-            start, end = 4 * (first + BLOCK * k), 4 * min(first + BLOCK * (k + 1), last)
-            if plain and x + PLAIN < peek(boxes, 4 * (block + k)):
-                odd ^= _crossed(edges, start, end, y)
-                continue
-            for e in range(start, end, 4):
-                x0, y0, x1, y1 = peek(edges, e), peek(edges, e + 1), peek(edges, e + 2), peek(edges, e + 3)
-                if x0 < x and x1 < x:
-                    continue
-                if (y0 > y) != (y1 > y):
-                    side = orient(x0, y0, x1, y1, x, y)
-                    if side == 0.0:
+            crossed = _by_box(boxes, block + k, x, y, east)
+            if crossed == OPEN:
+                start, end = first + BLOCK * k, min(first + BLOCK * (k + 1), last)
+                crossed = _by_filter(columns.edges, start, end, x, y)
+                if crossed == OPEN:
+                    crossed = _by_each_edge(columns.edges, start, end, x, y)
+                    if crossed == AT:
                         return True
-                    if (side > 0.0) == (y1 > y0):
-                        odd = not odd
-                elif (y0 == y or y1 == y) and at_end(x0, y0, x1, y1, x, y):
-                    return True
+            odd ^= crossed
+    return odd == 1
+
+
+@kernel
+def _by_box(boxes: FloatArray, box: int, x: float, y: float, east: float) -> int:
+    """1 if a ray east from the point crosses an odd number of the edges in a box, else 0; OPEN if that is not plain.
+
+    All of a box that begins beyond `east` is east of the point. Edges that hang together there are crossed as often as
+    the way from the first to the last.
+    """
+    at = BOX * box
+    if (y < peek(boxes, at + 1)) | (y > peek(boxes, at + 3)) | (x > peek(boxes, at + 2)):
+        return 0
+    begins, ends = peek(boxes, at + 4), peek(boxes, at + 5)
+    if (east < peek(boxes, at)) & (not math.isnan(begins)):
+        return int((begins > y) != (ends > y))
+    return OPEN
+
+
+@kernel
+def _by_filter(edges: FloatArray, first: int, last: int, x: float, y: float) -> int:
+    """The same of the edges `first:last`; OPEN if one is so near that `orient` would not trust its filter.
+
+    Without a branch, so that the compiler makes vector code of it.
+    """
+    odd, is_open = 0, 0
+    for e in range(first, last):
+        x0, y0, x1, y1 = peek(edges, 4 * e), peek(edges, 4 * e + 1), peek(edges, 4 * e + 2), peek(edges, 4 * e + 3)
+        left, right = (x1 - x0) * (y - y0), (y1 - y0) * (x - x0)
+        side = left - right
+        is_sure = (abs(side) > FILTER * (abs(left) + abs(right))) & (abs(side) > UNDERFLOW)
+        passes = (y0 > y) ^ (y1 > y)
+        odd ^= passes & ((side > 0.0) ^ (y1 <= y0))
+        is_open |= (passes | (y0 == y) | (y1 == y)) & (not is_sure)
+    return OPEN if is_open else odd
+
+
+@kernel
+def _by_each_edge(edges: FloatArray, first: int, last: int, x: float, y: float) -> int:
+    """The same, never OPEN; AT if the point is on an edge."""
+    odd = 0
+    for e in range(first, last):
+        x0, y0, x1, y1 = row_of(edges, e)
+        if x0 < x and x1 < x:
+            continue
+        if (y0 > y) != (y1 > y):
+            side = orient(x0, y0, x1, y1, x, y)
+            if side == 0.0:
+                return AT
+            odd ^= int((side > 0.0) == (y1 > y0))
+        elif (y0 == y or y1 == y) and at_end(x0, y0, x1, y1, x, y):
+            return AT
     return odd
-
-
-@kernel
-def _passes_by(boxes: FloatArray, box: int, x: float, y: float) -> bool:
-    """True if nothing in a box is level with the point, or all of it is west."""
-    at = 4 * box
-    return bool(y < peek(boxes, at + 1) or y > peek(boxes, at + 3) or x > peek(boxes, at + 2))
-
-
-@kernel
-def _crossed(edges: FloatArray, first: int, last: int, y: float) -> bool:
-    """True if an odd number of the edges, four numbers each, pass from one side of `y` to the other."""
-    crossed = 0
-    for e in range(first, last, 4):
-        crossed += (peek(edges, e + 1) > y) != (peek(edges, e + 3) > y)
-    return crossed % 2 == 1
 
 
 @kernel
