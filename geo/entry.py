@@ -28,8 +28,8 @@ import numpy as np
 from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
-from geo.kernel import kernel, maker
-from geo.lanes import LANES, WORDS, look_at_four
+from geo.kernel import inlined, kernel, maker
+from geo.lanes import FEW, MANY, look_at_few, look_at_many
 from geo.raster import MARGIN
 from geo.trig import lat_lng
 from geo.window import ROW, Window, vector_at
@@ -43,11 +43,9 @@ BEYOND = 32_767
 JOIN_MAX = 1.0 / 512.0
 """Corners that are no further than this from the line past them are left out."""
 
-FEW = 4
-"""Of more edges than these it is asked whether other corners are better left out."""
-
 JOINS = (0.0, 0.5 * JOIN_MAX, 2.0 * JOIN_MAX, 4.0 * JOIN_MAX)
-"""What may be better: little where edges are so dense that many points would be unsure, much on a rugged shore."""
+"""What may be better, of more edges than FEW: little where they are so dense that many points would be unsure, much on
+a rugged shore."""
 
 JOINED_MAX = 32
 """So many pieces make one edge at most: each new one looks at all corners left out before."""
@@ -61,8 +59,6 @@ TOLERANCE_MAX = 32_767
 BARELY = 2.0**-53
 """A share of a piece that takes it nowhere."""
 
-ALL = (1 << LANES) - 1
-
 SAMPLES = ((0.0, 0.0), (0.31, 0.07), (-0.31, -0.07), (0.09, -0.33), (-0.09, 0.33), (0.17, 0.19), (-0.17, -0.19))
 """Places in a cell, one of which tells `odd`: the first that is sure."""
 
@@ -75,24 +71,24 @@ class Scratch(NamedTuple):
     run: FloatArray
 
 
-@kernel
+@inlined
 def in_entry(words: IntArray, end: int, meta: int, x: float, y: float) -> tuple[bool, bool]:
     """(inside, unsure) of the point (x, y) of the cell by the edges that end before `words[end]`.
 
-    They are looked at by LANES. Of the last some may have been seen before, or be words before the edges, which are in
-    the same lines of the cache mostly.
+    They are looked at by FEW or by MANY. Of the last some may have been seen before, or be words before the edges,
+    which are in the same lines of the cache mostly.
     """
     tolerance, goes_east = float(meta >> 16), (meta & 2) == 0
     left, crossed, near = (meta >> 2) & 0x3FFF, 0, 0
-    at = end - 2 * left
-    while left > LANES:
-        found = look_at_four(words, at, 0, tolerance, x, y, goes_east)
-        crossed, near = crossed ^ found, near | found
-        left, at = left - LANES, at + WORDS
-    found = look_at_four(words, end - WORDS, LANES - left, tolerance, x, y, goes_east)
-    crossed, near = (crossed ^ found) & ALL, near | found
-    crossed ^= crossed >> 2
-    return ((crossed ^ crossed >> 1 ^ meta) & 1) != 0, near > ALL
+    if left <= FEW:
+        found = look_at_few(words, end - 2 * FEW, FEW - left, tolerance, x, y, goes_east)
+    else:
+        while left > MANY:
+            found = look_at_many(words, end - 2 * left, 0, tolerance, x, y, goes_east)
+            crossed, near, left = crossed ^ found, near | found, left - MANY
+        found = look_at_many(words, end - 2 * MANY, MANY - left, tolerance, x, y, goes_east)
+    crossed, near = crossed ^ found, near | found
+    return ((crossed ^ meta) & 1) != 0, near > 1
 
 
 @kernel
@@ -191,7 +187,7 @@ def _cost_ns(s: Scratch, edges: int, tolerance: float, asking_ns: float) -> floa
     for k in range(0, 4 * edges, 4):
         length += math.hypot(float(s.edges[k + 2] - s.edges[k]), float(s.edges[k + 3] - s.edges[k + 1]))
     unsure = 2.0 * (tolerance + 2.0 / SCALE) * (length / SCALE) / ROW
-    return 5.0 * math.ceil(edges / LANES) + asking_ns * min(1.0, unsure)
+    return 5.0 * math.ceil(edges / MANY) + asking_ns * min(1.0, unsure)
 
 
 @kernel
