@@ -43,7 +43,7 @@ BEYOND = 32_767
 JOIN_MAX = 1.0 / 512.0
 """Corners that are no further than this from the line past them are left out."""
 
-JOINS = (0.0, 0.5 * JOIN_MAX, 2.0 * JOIN_MAX, 4.0 * JOIN_MAX)
+JOINS = (0.0, 3.0 * JOIN_MAX, 8.0 * JOIN_MAX, 20.0 * JOIN_MAX)
 """What may be better, of more edges than FEW: little where they are so dense that many points would be unsure, much on
 a rugged shore."""
 
@@ -176,18 +176,18 @@ def _clip_and_join(
 
 @kernel
 def _asking_ns(columns: Columns, f: int) -> float:
-    """About what it costs to ask a fence itself."""
-    return 150.0 + 0.1 * float(columns.span[f, 3] - columns.span[f, 0])
+    """About what it costs to ask a fence itself: most of it is to wait for memory."""
+    return 50.0 + 6.0 * math.sqrt(float(columns.span[f, 3] - columns.span[f, 0]))
 
 
 @kernel
 def _cost_ns(s: Scratch, edges: int, tolerance: float, asking_ns: float) -> float:
-    """About what a point of the cell costs: it looks at all edges, and asks the fence where it is unsure."""
+    """About what a point of the cell costs: each edge is a nanosecond, and it asks the fence where it is unsure."""
     length = 0.0
     for k in range(0, 4 * edges, 4):
         length += math.hypot(float(s.edges[k + 2] - s.edges[k]), float(s.edges[k + 3] - s.edges[k + 1]))
     unsure = 2.0 * (tolerance + 2.0 / SCALE) * (length / SCALE) / ROW
-    return 5.0 * math.ceil(edges / MANY) + asking_ns * min(1.0, unsure)
+    return edges + asking_ns * min(1.0, unsure)
 
 
 @kernel
