@@ -148,9 +148,9 @@ class Judge:
         if not rules:
             return
         user = self.people.known(occasion.user)
-        if any(rule.looks_round for rule in rules):
+        if any(rule.terms.looks_round for rule in rules):
             self.people.look_round(user)
-        if any(rule.looks_back for rule in rules):
+        if any(rule.terms.looks_back for rule in rules):
             self.people.look_back(user)
         view = View(occasion, user, now_ms, self.site.rules, self.site.places)
         for rule in rules:

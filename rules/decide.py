@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from rules.facts import Refusal, User
-    from rules.model import Action, Rule, Trigger
+    from rules.model import Action, Rule, Terms, Trigger
     from rules.place import Place
     from rules.ruleset import RuleSet
 
@@ -57,52 +57,57 @@ def decide(rule: Rule, view: View) -> Decision:
     """Decide whether a rule messages a user on an occasion that one of its triggers matches.
 
     Windows are judged at the occasion's time, quiet hours and limits at `view.now_ms`. The reason is the first that
-    applies of those of `Reason`, in their order.
+    applies of those of `Reason`, in their order. What the terms say is found once for the rules that have them in
+    common; limits are asked for each, since what the one before sends counts for the next.
     """
-    occasion, user, now_ms = view.occasion, view.user, view.now_ms
+    user, terms = view.user, rule.terms
+    judged, refusal, later = view.judged
+    if judged is not terms:
+        refusal = _refuse(terms, view)
+        later = _refuse_later(terms, view) if refusal is None else None
+        view.judged = terms, refusal, later
+    if refusal is None:
+        refusal = (hit(rule.limits, view, rule=rule.id, test=terms.test) if user.sends else None) or later
     key = hashed(rule.key_head + view.key_tail)
-    refusal = _refuse(rule, view)
     if refusal is not None:
         reason, clause, seen = refusal
         return Decision(
-            key, rule.id, rule.version, user.id, occasion, _SUPPRESS, reason, now_ms, clause, seen, (), rule.test
-        )
-    seen = view.values if rule.audience is not None else {}
-    messages = messages_of(rule, view)
+            key, rule.id, rule.version, user.id, view.occasion, _SUPPRESS, reason, view.now_ms, clause, seen, (),
+            terms.test,
+        )  # fmt: skip
+    seen = view.values if terms.audience is not None else {}
     return Decision(
-        key, rule.id, rule.version, user.id, occasion, _SEND, _SENT, now_ms, None, seen, messages, rule.test
-    )
+        key, rule.id, rule.version, user.id, view.occasion, _SEND, _SENT, view.now_ms, None, seen,
+        messages_of(rule, view), terms.test,
+    )  # fmt: skip
 
 
-def _refuse(rule: Rule, view: View) -> Refusal | None:
-    """The first reason not to send: its clause, and what was seen. What a rule does not ask costs next to nothing."""
+def _refuse(terms: Terms, view: View) -> Refusal | None:
+    """The first reason not to send that comes before the limits: its clause, and what was seen."""
     occasion = view.occasion
-    if view.age_ms > rule.max_event_age_ms:
-        return Reason.STALE, "max_event_age", {"age_ms": view.age_ms, "max_event_age_ms": rule.max_event_age_ms}
-    if rule.max_accuracy_m is not None and not _is_within(occasion.accuracy_m, rule.max_accuracy_m):
-        seen = {"accuracy_m": occasion.accuracy_m, "max_accuracy_m": rule.max_accuracy_m}
+    if view.age_ms > terms.max_event_age_ms:
+        return Reason.STALE, "max_event_age", {"age_ms": view.age_ms, "max_event_age_ms": terms.max_event_age_ms}
+    if terms.max_accuracy_m is not None and not _is_within(occasion.accuracy_m, terms.max_accuracy_m):
+        seen = {"accuracy_m": occasion.accuracy_m, "max_accuracy_m": terms.max_accuracy_m}
         return Reason.LOW_ACCURACY, "max_accuracy", seen
-    if occasion.mocked and rule.mocked == "suppress":
+    if occasion.mocked and terms.mocked == "suppress":
         return Reason.MOCKED, "mocked", {"mocked": True}
-    if not rule.always:
-        zone = view.zone(rule.schedule.timezone)
-        clause = _closed(rule, occasion.time_ms, zone)
+    if not terms.always:
+        zone = view.zone(terms.schedule.timezone)
+        clause = _closed(terms, occasion.time_ms, zone)
         if clause is not None:
             return Reason.WINDOW, clause, {"time": clock_text(occasion.time_ms, zone), "timezone": zone.key}
-    if rule.audience is not None:
-        refusal = view.refusal(rule.audience)
-        if refusal is not None:
-            return refusal
-    if view.user.sends:
-        refusal = hit(rule.limits, view, rule=rule.id, test=rule.test)
-        if refusal is not None:
-            return refusal
-    if rule.quiet_hours is not None:
-        zone = view.zone(rule.quiet_hours.timezone)
-        if rule.quiet_hours.hold(view.shown(zone)):
+    return None if terms.audience is None else view.refusal(terms.audience)
+
+
+def _refuse_later(terms: Terms, view: View) -> Refusal | None:
+    """The first reason not to send that comes after the limits."""
+    if terms.quiet_hours is not None:
+        zone = view.zone(terms.quiet_hours.timezone)
+        if terms.quiet_hours.hold(view.shown(zone)):
             return Reason.QUIET_HOURS, "quiet_hours", {"time": clock_text(view.now_ms, zone), "timezone": zone.key}
-    if rule.test and view.user.id not in view.rules.test_users:
-        return Reason.NOT_TEST_USER, "state", {"state": rule.state}
+    if terms.test and view.user.id not in view.rules.test_users:
+        return Reason.NOT_TEST_USER, "state", {"state": "test"}
     return None
 
 
@@ -111,20 +116,28 @@ def _is_within(accuracy_m: float | None, max_accuracy_m: float) -> bool:
     return accuracy_m is not None and accuracy_m <= max_accuracy_m
 
 
-def _closed(rule: Rule, time_ms: int, zone: ZoneInfo) -> str | None:
+def _closed(terms: Terms, time_ms: int, zone: ZoneInfo) -> str | None:
     """What a rule may not act at an instant for: its lifetime, or its windows."""
-    if rule.active is not None and not rule.active.covers(time_ms, zone):
+    if terms.active is not None and not terms.active.covers(time_ms, zone):
         return "active"
-    return None if rule.schedule.is_open(time_ms, zone) else "schedule"
+    return None if terms.schedule.is_open(time_ms, zone) else "schedule"
 
 
 def messages_of(rule: Rule, view: View) -> tuple[Message, ...]:
-    """The messages of a rule on an occasion: one for each action, rendered in the user's language."""
-    values = Values(view.occasion, view.user, rule.id, view.zone(rule.schedule.timezone))
-    return tuple([_message(index, action, rule, view, values) for index, action in enumerate(rule.actions)])
+    """The messages of a rule on an occasion: one for each action, rendered in the user's language.
+
+    Rules with the same actions on the same terms say the same, unless they name themselves.
+    """
+    actions, terms, messages = view.told
+    if actions is not rule.actions or terms is not rule.terms:
+        values = Values(view.occasion, view.user, rule.id, view.zone(rule.terms.schedule.timezone))
+        messages = tuple([_message(n, action, rule.terms, view, values) for n, action in enumerate(rule.actions)])
+        if not values.rule_named:
+            view.told = rule.actions, rule.terms, messages
+    return messages
 
 
-def _message(index: int, action: Action, rule: Rule, view: View, values: Values) -> Message:
+def _message(index: int, action: Action, terms: Terms, view: View, values: Values) -> Message:
     template = action.own if action.own is not None else view.rules.templates[action.template or ""]
     locale = template.choose(view.user.locale)
     words = template.words[locale]
@@ -137,7 +150,7 @@ def _message(index: int, action: Action, rule: Rule, view: View, values: Values)
         action.ttl_ms,
         action.collapse_key.render(values) if action.collapse_key is not None else None,
         {key: v.render(values) if isinstance(v, Text) else v for key, v in action.data.items()} if action.data else {},
-        (action.delivery or rule.delivery) == "at_most_once",
+        (action.delivery or terms.delivery) == "at_most_once",
     )
 
 

@@ -6,7 +6,7 @@ calendar, durations rolling. Must not know who reserves or releases. Instants ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rules.facts import Kind, Reason
@@ -61,6 +61,11 @@ class Limits:
     cooldown: Cooldown | None = None
     no_cooldown: bool = False
     caps: tuple[Cap, ...] = ()
+    counts_own: bool = field(init=False, compare=False, repr=False)
+    """A cap counts the rule's own sends: no other rule's caps say the same."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts_own", any(cap.scope == "rule" for cap in self.caps))
 
     def cooldown_for(self, kind: Kind) -> Cooldown | None:
         """The cooldown for an occasion of a kind: by default one hour for `entered`, `dwelled` and `crossed`."""
@@ -90,7 +95,20 @@ def hit(limits: Limits, view: View, *, rule: str, test: bool) -> Refusal | None:
             if send.rule == rule and send.test is test and (cooldown.per == "user" or send.place == view.place_id):
                 seen = {"cooldown.last_ms": send.time_ms, "cooldown.of_ms": cooldown.of_ms}
                 return Reason.COOLDOWN, "limits.cooldown", seen
-    for cap in limits.caps:
+    if not limits.caps:
+        return None
+    # Rules with the same caps are told the same, as long as none of them sends: then there is one send more.
+    asked, tests, counted, count, refusal = view.capped
+    if asked is not limits or tests is not test or counted is not sends or count != len(sends):
+        refusal = _capped(limits.caps, view, rule, test)
+        if not limits.counts_own:
+            view.capped = limits, test, sends, len(sends), refusal
+    return refusal
+
+
+def _capped(caps: tuple[Cap, ...], view: View, rule: str, test: bool) -> Refusal | None:
+    sends, now_ms = view.user.sends, view.now_ms
+    for cap in caps:
         per, tag, each = cap.per, cap.tag, cap.scope == "all"
         since = now_ms - per + 1 if isinstance(per, int) else period_start(per, now_ms, view.zone(cap.timezone))
         count = 0

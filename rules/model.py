@@ -6,6 +6,7 @@ Durations and instants are milliseconds, distances metres.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,13 +111,45 @@ class Sent:
     tags: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """All that a rule asks beside its limits, and how it sends: what rules of one hand have in common, as one object.
+
+    `test` tells whether it sends to test users only, `always` whether there is no instant at which it may not act,
+    `looks_round` whether it asks where the user is, `looks_back` whether it asks for their visits.
+    """
+
+    max_event_age_ms: int
+    max_accuracy_m: float | None
+    mocked: str
+    schedule: Schedule
+    active: Active | None
+    audience: Clause | None
+    quiet_hours: QuietHours | None
+    delivery: str
+    test: bool
+    always: bool = field(init=False)
+    looks_round: bool = field(init=False)
+    looks_back: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "always", self.schedule.always and self.active is None)
+        object.__setattr__(self, "looks_round", self.audience is not None and asks(self.audience, Inside))
+        object.__setattr__(self, "looks_back", self.audience is not None and asks(self.audience, Visits))
+
+
+class _ReadFirst:
+    """What a decision reads of a rule. A base's slots come first: these lie side by side, in one cache line or two."""
+
+    __slots__ = ("actions", "id", "key_head", "limits", "terms", "version")
+
+
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(_ReadFirst):
     """One rule. `version` names its content and that of its templates; `file` and `line` say where it is written.
 
-    `acts` tells whether its state lets it decide, `test` whether it sends to test users only, `always` whether there is
-    no instant at which it may not act, `looks_round` whether it asks where the user is, `looks_back` whether it asks
-    for their visits. `key_head` is what the keys of its decisions begin with.
+    `acts` tells whether its state lets it decide, `test` whether it sends to test users only. `key_head` is what the
+    keys of its decisions begin with, `terms` what it asks beside its limits: one object for rules that ask the same.
     """
 
     id: str
@@ -142,18 +175,21 @@ class Rule:
 
     acts: bool = field(init=False, compare=False, repr=False)
     test: bool = field(init=False, compare=False, repr=False)
-    always: bool = field(init=False, compare=False, repr=False)
-    looks_round: bool = field(init=False, compare=False, repr=False)
-    looks_back: bool = field(init=False, compare=False, repr=False)
     key_head: bytes = field(init=False, compare=False, repr=False)
+    terms: Terms = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "acts", self.state in ("live", "test"))
         object.__setattr__(self, "test", self.state == "test")
-        object.__setattr__(self, "always", self.schedule.always and self.active is None)
-        object.__setattr__(self, "looks_round", self.audience is not None and asks(self.audience, Inside))
-        object.__setattr__(self, "looks_back", self.audience is not None and asks(self.audience, Visits))
         object.__setattr__(self, "key_head", part(self.id))
+        object.__setattr__(self, "terms", self.own_terms())
+
+    def own_terms(self) -> Terms:
+        """Its terms, made of its parts as they are now."""
+        return Terms(
+            self.max_event_age_ms, self.max_accuracy_m, self.mocked, self.schedule, self.active, self.audience,
+            self.quiet_hours, self.delivery, self.test,
+        )  # fmt: skip
 
     def with_parts(self, parts: Mapping[str, Any]) -> Rule:
         """This very rule with its version, and with twins of its own parts in their place: before anybody has seen it.
@@ -163,6 +199,14 @@ class Rule:
         for name, value in parts.items():
             object.__setattr__(self, name, value)
         return self
+
+    def anew(self) -> Rule:
+        """A copy. Those of rules that are copied one after the other lie side by side, with their ids and versions.
+
+        Reading leaves each on a page of memory of its own, among what was dropped.
+        """
+        parts = {name: getattr(self, name).encode().decode() for name in ("id", "version")}
+        return copy(self).with_parts({**parts, "key_head": part(self.id)})
 
     @property
     def initial_fire(self) -> bool:

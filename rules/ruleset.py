@@ -60,7 +60,7 @@ class RuleSet:
     _dwells: dict[str, tuple[int, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.rules = tuple(sorted(self.rules, key=lambda rule: (-rule.priority, rule.id)))
+        self.rules = tuple(sorted(self.rules, key=_rank))
         self._by_id = {rule.id: rule for rule in self.rules}
         self._running = frozenset(rule.id for rule in self.rules if rule.acts)
         self._found, self._dwells, self._transitions = {}, {}, {}
@@ -111,7 +111,7 @@ class RuleSet:
         found = {
             rule.id: rule for rule, trigger in self._at(place, kind) if dwell_ms is None or trigger.dwell_ms == dwell_ms
         }
-        return tuple(sorted(found.values(), key=lambda rule: (-rule.priority, rule.id)))
+        return tuple(sorted(found.values(), key=_rank))
 
     def _at(self, place: Place, kind: Kind) -> list[Pair]:
         named = self._transitions.get(kind)
@@ -170,6 +170,10 @@ class RuleSet:
         return max((rule.limits.horizon_ms for rule in self.rules), default=0)
 
 
+def _rank(rule: Rule) -> tuple[int, str]:
+    return -rule.priority, rule.id
+
+
 def _refs(place: Place) -> list[PlaceRef | None]:
     """Every way in which a rule may mean a place."""
     refs: list[PlaceRef | None] = [None, PlaceRef(id=place.id)]
@@ -211,7 +215,7 @@ def read_rules(
     rules = [_completed(draft.node, draft.rule, texts, known) for draft in drafts if draft.rule is not None]
     return (
         RuleSet(
-            tuple(rules),
+            tuple([rule.anew() for rule in sorted(rules, key=_rank)]),
             {name: template for name, template in texts.items() if template is not None},
             tuple(places),
             zone(timezone) or _UTC,
@@ -230,6 +234,8 @@ _IN_COMMON = {
     "actions": "actions",
     "max_event_age_ms": "max_event_age",
 }
+#: What is said of a rule beside its terms.
+_NO_TERMS = frozenset({"id", "priority", "tags", "trigger", "limits", "initial", "actions"})
 
 
 def _completed(node: Node, rule: Rule, texts: Mapping[str, Template | None], known: dict[str, Any]) -> Rule:
@@ -242,7 +248,9 @@ def _completed(node: Node, rule: Rule, texts: Mapping[str, Template | None], kno
         if as_said not in known:
             known[as_said] = shared(getattr(rule, name), known)
         parts[name] = known[as_said]
-    return rule.with_parts(parts)
+    rule.with_parts(parts)
+    as_said = f"terms: {in_braces({key: text for key, text in said.items() if key not in _NO_TERMS})} {spelt}"
+    return rule.with_parts({"terms": known.setdefault(as_said, rule.own_terms())})
 
 
 def _read_templates(files: Mapping[str, bytes], desk: Desk) -> dict[str, Template | None]:

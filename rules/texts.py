@@ -202,13 +202,22 @@ class Template:
         return tuple(f for words in self.words.values() for f in (*words.title.fields, *words.body.fields))
 
 
-class Values(msgspec.Struct, frozen=True, gc=False):
-    """What fields stand for on one occasion. `zone` is where its local time is told."""
+class Values(msgspec.Struct, gc=False):
+    """What fields stand for on one occasion. `zone` is where its local time is told.
+
+    `rule_named` tells whether a text asked for the rule: what was rendered is no other's then.
+    """
 
     occasion: Occasion
     user: User
     rule: str
     zone: ZoneInfo
+    rule_named: bool = False
+
+    def name_rule(self) -> str:
+        """The rule's id, for a text."""
+        self.rule_named = True
+        return self.rule
 
 
 def _reader(wanted: Field) -> Callable[[Values], Any]:
@@ -225,7 +234,7 @@ def _reader(wanted: Field) -> Callable[[Values], Any]:
             return lambda v: attribute(v.occasion.data, name)
         return attrgetter(f"occasion.event_{name}")
     if wanted.root == "rule":
-        return attrgetter("rule")
+        return Values.name_rule
     if name == "kind":
         return attrgetter("occasion.kind_name")
     shown = slice(11, 16) if name == "time" else slice(10)

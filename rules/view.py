@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from rules.audience import Clause, Leaf
-    from rules.facts import Occasion, Refusal, User
+    from rules.facts import Message, Occasion, Refusal, Send, User
+    from rules.limits import Limits
+    from rules.model import Action, Terms
     from rules.place import Place
     from rules.ruleset import RuleSet
 
 
 _NOT_ASKED: Final = (None, 0)
 _NOBODY_ASKED: Final = (None, None)
+_NOT_JUDGED: Final = (None, None, None)
+_NOT_TOLD: Final = (None, None, ())
+_NOT_COUNTED: Final = (None, False, None, 0, None)
 
 
 @dataclass(slots=True)
@@ -53,6 +58,12 @@ class View:
     place_id: str | None = field(init=False, repr=False)
     key_tail: bytes = field(init=False, repr=False)
     """What the key of each decision on the occasion ends with: `Rule.key_head` is what stands before it."""
+    judged: tuple[Terms | None, Refusal | None, Refusal | None] = field(init=False, repr=False)
+    """The terms that were judged last, and why not to send on them: before the limits, and after them."""
+    capped: tuple[Limits | None, bool, list[Send] | None, int, Refusal | None] = field(init=False, repr=False)
+    """The limits whose caps were counted last, for test rules or not, over which sends, how many; what they refuse."""
+    told: tuple[tuple[Action, ...] | None, Terms | None, tuple[Message, ...]] = field(init=False, repr=False)
+    """The actions that were rendered last, on which terms; the messages."""
     _zones: dict[str, ZoneInfo] = field(init=False, repr=False)
     _shown: tuple[ZoneInfo | None, int] = field(init=False, repr=False)
     _refusal: tuple[Clause | None, Refusal | None] = field(init=False, repr=False)
@@ -62,6 +73,7 @@ class View:
         self.place_id = None if self.occasion.place is None else self.occasion.place.id
         self.key_tail = part(self.user.id) + part(self.occasion.id)
         self._zones = {}
+        self.judged, self.capped, self.told = _NOT_JUDGED, _NOT_COUNTED, _NOT_TOLD
         self._shown, self._refusal = _NOT_ASKED, _NOBODY_ASKED
 
     def zone(self, choice: str) -> ZoneInfo:

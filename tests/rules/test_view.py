@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rules.audience import All, Attribute
 from rules.decide import decide
-from rules.facts import Outcome, Send
+from rules.facts import Outcome, Reason, Send
 from rules.place import PlaceRef
 from rules.sharing import shared
 from rules.units import DAY_MS
@@ -78,6 +78,66 @@ def test_what_rules_have_in_common_is_one_object() -> None:
     audiences = [rule.audience for rule in RULES.rules if isinstance(rule.audience, All)]
     assert len(audiences) == len(RULES.rules)
     assert len({id(audience.clauses[0]) for audience in audiences}) == 1
+
+
+def test_rules_on_the_same_terms_have_them_as_one_object() -> None:
+    assert len({id(rule.terms) for rule in RULES.rules}) == len(AUDIENCES) * len(HOURS)
+    for rule in RULES.rules:
+        terms = rule.terms
+        assert (terms.schedule, terms.audience, terms.quiet_hours) == (rule.schedule, rule.audience, rule.quiet_hours)
+
+
+def test_whatever_but_limits_and_actions_makes_terms_of_its_own() -> None:
+    others = (
+        *("", "max_event_age: 2m", "max_accuracy: 50m", "mocked: allow", "delivery: at_most_once"),
+        *("active: {from: 2026-11-01}", "active: {from: 2026-11-02}", "quiet_hours: {from: '21:00', to: '09:00'}"),
+    )
+    texts = [rule_of(f"{text}\n").replace("id: r\n", f"id: r-{n}\n", 1) for n, text in enumerate(others)]
+    alike = [
+        rule_of(f"{text}\n").replace("id: r\n", f"id: s-{n}\n", 1)
+        for n, text in enumerate(("priority: 3", "tags: a", "initial: fire", "limits: {cooldown: none}"))
+    ]
+    rules = rule_set("---\n".join([*texts, *alike, rule_of("", state="test")]))
+    assert len({id(rule.terms) for rule in rules.rules}) == len(others) + 1
+    assert [rule.id for rule in rules.rules if rule.terms.test] == ["r"]
+
+
+def test_a_text_that_names_its_rule_is_no_other_rules() -> None:
+    texts = [
+        rule_of(f"actions: [push: {{body: '{body}'}}]\n").replace("id: r\n", f"id: {name}\n", 1)
+        for name, body in (
+            ("a", "I am {rule.id}"),
+            ("b", "I am {rule.id}"),
+            ("c", "At {place.id}"),
+            ("d", "At {place.id}"),
+        )
+    ]
+    rules = rule_set("---\n".join(texts))
+    view = View(entered(), user(), WED_17, rules, BY_ID)
+    first, second, third, fourth = (decide(rule, view).messages for rule in rules.rules)
+    assert [message.body for message in (*first, *second, *third)] == ["I am a", "I am b", "At shinjuku"]
+    assert third is fourth
+
+
+def test_a_cap_on_a_rules_own_sends_is_counted_for_each_rule() -> None:
+    limits = "limits: {cooldown: none, caps: [{scope: rule, max: 1, per: 7d}]}\n"
+    rules = rule_set("---\n".join(rule_of(limits).replace("id: r\n", f"id: {name}\n", 1) for name in "ab"))
+    view = View(entered(), user(sends=[send(WED_17 - HOUR, "a")]), WED_17, rules, BY_ID)
+    assert [decide(rule, view).reason for rule in rules.rules] == [Reason.CAP, Reason.SENT]
+
+
+def test_a_send_of_one_rule_counts_for_the_next_with_the_same_caps() -> None:
+    limits = "limits: {cooldown: none, caps: [{scope: all, max: 2, per: 7d}]}\n"
+    rules = rule_set("---\n".join(rule_of(limits).replace("id: r\n", f"id: {name}\n", 1) for name in "abc"))
+    person = user(sends=[send(WED_17 - HOUR, "z")])
+    view = View(entered(), person, WED_17, rules, BY_ID)
+    reasons = []
+    for rule in rules.rules:
+        decision = decide(rule, view)
+        reasons.append(decision.reason)
+        if decision.outcome is Outcome.SEND:
+            person.sends.append(Send(decision.key, rule.id, (), SHINJUKU.id, WED_17))
+    assert reasons == [Reason.SENT, Reason.CAP, Reason.CAP]
 
 
 def test_what_is_equal_but_not_the_same_is_not_shared() -> None:
