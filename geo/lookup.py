@@ -23,7 +23,7 @@ from geo.project import lattice_cells, planes, unit_vectors
 from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
 from geo.tiles import CELL_BITS, FREE, OPEN, TILE_CELLS, above_of, cell_in_tile, home, tile_key, tile_of
 
-CHUNK = 512
+CHUNK = 256
 
 AHEAD = 8
 """A record is asked into the first cache so many points before its own."""
