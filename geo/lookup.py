@@ -73,7 +73,7 @@ class Further(NamedTuple):
 def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray, IntArray]:
     """(offsets int64[n + 1], fences int32[m]): point k is in fences[offsets[k]:offsets[k + 1]], ascending."""
     n = lat_deg.shape[0]
-    most, is_single = min(n, CHUNK), t.resolutions.shape[0] == 1
+    most, is_single = min(n, CHUNK), t.resolutions.shape[0] <= 1
     sources = 1 if is_single else 1 + t.resolutions.shape[0]
     x, y, z, u, v = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty(most)
     i, j, faces, above = np.empty(most), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
