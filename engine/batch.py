@@ -17,6 +17,7 @@ from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WI
 from engine.pool import has_room, take
 from engine.presence import SILENCE, finish, fire, is_surely_out, on_fix, tell
 from engine.queue import due_ms, is_due, own_due_ms, pop, schedule
+from geo.columns import BOX
 from geo.memory import fetch_near, peek
 
 #: What became of a row. ASKED: it is left to Python.
@@ -219,7 +220,7 @@ def _ask_fence(asks: Asks, fence: int, border: bool) -> None:
         return
     of = asks.fences[fence]
     if not of.instant:
-        fetch_near(asks.borders.boxes, 4 * wide(of.block))
+        fetch_near(asks.borders.boxes, BOX * wide(of.block))
         for e in range(of.row, min(of.last, of.row + EDGES_AHEAD), _EDGES_A_LINE):
             fetch_near(asks.borders.sketch, 4 * wide(e))
 
