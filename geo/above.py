@@ -43,11 +43,11 @@ def settled_above(cells: Cells, resolutions: tuple[int, ...], numbers: IntArray,
     `resolutions` are those in use, descending; `numbers` are int32 by row, as in a splice. Nobody else knows the table.
     """
     written, used = cells.written, np.array(resolutions, np.int64)
-    arena, seen, at = cells.arena, np.zeros(SEEN, np.int64), 0
-    keys = np.empty(0, np.int64) if touched is None else touched
+    arena, seen, done = cells.arena, np.zeros(SEEN, np.int64), 0
+    places = _places(cells.table, np.empty(0, np.int64) if touched is None else touched, touched is None, used)
     while True:
-        at, written.words, wanted = _settle_above(
-            cells.table, cells.slots, arena, keys, touched is None, used, numbers, seen, at, written.words
+        done, written.words, wanted = _settle_above(
+            cells.table, places, cells.slots, arena, used, numbers, seen, done, written.words
         )
         if wanted == 0:
             return Cells(cells.table, cells.slots, arena, written)
@@ -55,30 +55,47 @@ def settled_above(cells: Cells, resolutions: tuple[int, ...], numbers: IntArray,
 
 
 @maker
-def _settle_above(
-    table: IntArray, slots: IntArray, arena: IntArray, touched: IntArray, is_all: bool, resolutions: IntArray,
-    numbers: IntArray, seen: IntArray, first: int, used: int,
-) -> tuple[int, int, int]:  # fmt: skip
-    """(place in the table reached, words used, words wanted for more, 0 if all is done)."""
-    found, keys = np.empty(resolutions.shape[0], np.int64), new_table(touched.shape[0])
+def _places(table: IntArray, touched: IntArray, is_all: bool, resolutions: IntArray) -> IntArray:
+    """Where in the table those tiles are that must be asked: all, or the touched and those under them."""
+    keys, is_wide = new_table(touched.shape[0]), is_all
     for key in touched:
         keys[find(keys, key)] = key
-    for at in range(first, table.shape[0], 2):
-        key = table[at]
-        if key == FREE or not (is_all or _is_touched(keys, key, resolutions)):
-            continue
+        is_wide |= tile_place(key)[0] < resolutions[0]
+    places, count = np.empty(table.shape[0] // 2 if is_wide else touched.shape[0], np.int64), 0
+    if not is_wide:
+        # nothing is under the finest tiles: an edit of small fences need not look at the whole table
+        for key in touched:
+            places[count] = find(table, key)
+            count += 1
+        return places
+    for at in range(0, table.shape[0], 2):
+        if table[at] != FREE and (is_all or _is_touched(keys, table[at], resolutions)):
+            places[count] = at
+            count += 1
+    return places[:count]
+
+
+@maker
+def _settle_above(
+    table: IntArray, places: IntArray, slots: IntArray, arena: IntArray, resolutions: IntArray,
+    numbers: IntArray, seen: IntArray, first: int, used: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """(places done, words used, words wanted for more, 0 if all is done)."""
+    found = np.empty(resolutions.shape[0], np.int64)
+    for n in range(first, places.shape[0]):
+        at = places[n]
         tile = tile_of(table[at + 1])
-        count, whole = _coarser(table, slots, arena, key, resolutions, found)
+        count, whole = _coarser(table, slots, arena, table[at], resolutions, found)
         if count < 0:
             table[at + 1] = value_of(tile, OPEN)
         elif count <= 1:
             table[at + 1] = value_of(tile, found[0] if count == 1 else 0)
         else:
             if used + whole + LINE + BEHIND > arena.shape[0]:
-                return at, used, whole + LINE + BEHIND
+                return n, used, whole + LINE + BEHIND
             slot, used = _put_together(arena, found, count, numbers, seen, used)
             table[at + 1] = value_of(tile, slot)
-    return table.shape[0], used, 0
+    return places.shape[0], used, 0
 
 
 @kernel
