@@ -20,7 +20,7 @@ from geo.trig import sincos_deg
 PLAIN = 1e-9
 """So many degrees from 0 no product underflows, and an edge that is so far east of a point needs no determinant."""
 
-OPEN, AT = 2, 3
+UNTOLD, AT = 2, 3
 """Instead of how often, odd or even, a ray crosses: not told, and of no matter since the point is on the border."""
 
 
@@ -36,16 +36,16 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
     east = x + PLAIN if is_plain else math.inf
     odd = 0
     for group in range(0, blocks, GROUP):
-        crossed = _by_box(boxes, groups + group // GROUP, x, y, east) if blocks > GROUP else OPEN
-        if crossed != OPEN:
+        crossed = _by_box(boxes, groups + group // GROUP, x, y, east) if blocks > GROUP else UNTOLD
+        if crossed != UNTOLD:
             odd ^= crossed
             continue
         for k in range(group, min(group + GROUP, blocks)):
             crossed = _by_box(boxes, block + k, x, y, east)
-            if crossed == OPEN:
+            if crossed == UNTOLD:
                 start, end = first + BLOCK * k, min(first + BLOCK * (k + 1), last)
                 crossed = _by_filter(columns.edges, start, end, x, y)
-                if crossed == OPEN:
+                if crossed == UNTOLD:
                     crossed = _by_each_edge(columns.edges, start, end, x, y)
                     if crossed == AT:
                         return True
@@ -55,7 +55,7 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
 
 @kernel
 def _by_box(boxes: FloatArray, box: int, x: float, y: float, east: float) -> int:
-    """1 if a ray east from the point crosses an odd number of the edges in a box, else 0; OPEN if that is not plain.
+    """1 if a ray east from the point crosses an odd number of the edges in a box, else 0; UNTOLD if that is not plain.
 
     All of a box that begins beyond `east` is east of the point. Edges that hang together there are crossed as often as
     the way from the first to the last.
@@ -66,12 +66,12 @@ def _by_box(boxes: FloatArray, box: int, x: float, y: float, east: float) -> int
     begins, ends = peek(boxes, at + 4), peek(boxes, at + 5)
     if (east < peek(boxes, at)) & (not math.isnan(begins)):
         return int((begins > y) != (ends > y))
-    return OPEN
+    return UNTOLD
 
 
 @kernel
 def _by_filter(edges: FloatArray, first: int, last: int, x: float, y: float) -> int:
-    """The same of the edges `first:last`; OPEN if one is so near that `orient` would not trust its filter.
+    """The same of the edges `first:last`; UNTOLD if one is so near that `orient` would not trust its filter.
 
     Without a branch, so that the compiler makes vector code of it.
     """
@@ -84,12 +84,12 @@ def _by_filter(edges: FloatArray, first: int, last: int, x: float, y: float) -> 
         passes = (y0 > y) ^ (y1 > y)
         odd ^= passes & ((side > 0.0) ^ (y1 <= y0))
         is_open |= (passes | (y0 == y) | (y1 == y)) & (not is_sure)
-    return OPEN if is_open else odd
+    return UNTOLD if is_open else odd
 
 
 @kernel
 def _by_each_edge(edges: FloatArray, first: int, last: int, x: float, y: float) -> int:
-    """The same, never OPEN; AT if the point is on an edge."""
+    """The same, never UNTOLD; AT if the point is on an edge."""
     odd = 0
     for e in range(first, last):
         x0, y0, x1, y1 = row_of(edges, e)

@@ -13,9 +13,10 @@ the rows of cells or `west`. Where the border leaves the hexagon on the side tha
 beyond all points stands for what follows.
 
 All this is rounded, and edges that are nearly in line are joined to one. But the border in the cell can be drawn back
-to these edges without ever being further than `tolerance` from them. So who is further than that from all edges is
-rightly judged; who is not is *unsure*, and asks the fence itself (`cover`), in double and, if need be, without any
-rounding. No answer ever rests on a shortened number.
+to these edges without ever being further than `tolerance` from them: corners that are left out lie in the hexagon, and
+so does the edge in their place. So who is further than that from all edges is rightly judged; who is not is *unsure*,
+and asks the fence itself (`cover`), in double and, if need be, without any rounding. No answer ever rests on a
+shortened number.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ LINE = 16
 """Words in a line of the processor's cache."""
 
 AT_ONCE = 8
+"""So many whole fences are read together, be they of the record or not."""
 
 FENCE_BITS = (FENCES_MAX - 1).bit_length()
 
