@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from connectors.kafka_brokers import Brokers
 from engine.settings import ClusterSettings
@@ -88,11 +89,21 @@ class Fleet:
         await self.worked()
 
         async def ended() -> bool:
-            lags = [await d.value("nearcast_lag_records") for d in self.of("dispatcher")]
-            pending = [await d.value("nearcast_deliveries_pending") for d in self.of("dispatcher")]
-            return not any(lags) and not any(pending)
+            # not the gauge of the lag: it is as old as a dispatcher's last fetch, and a broker may just be back
+            ends = await ends_of(self.servers.kafka.brokers, f"{self.name}.decisions")
+            return ends == await self.done()
 
         await until(ended, "all is delivered", 90, 0.1)
+
+    async def done(self) -> dict[int, int]:
+        """For each partition of decisions the offset before which every delivery has ended, said by dispatchers."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka.brokers)
+        await admin.start()
+        try:
+            said = await admin.list_consumer_group_offsets(f"{self.name}.dispatcher")
+        finally:
+            await admin.close()
+        return dict.fromkeys(range(SHARDS), 0) | {at.partition: max(0, told.offset) for at, told in said.items()}
 
     async def offsets(self) -> dict[int, int]:
         """For each shard the offset after the one that is stored."""
