@@ -12,13 +12,19 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import AREA, BLOCK, BOX, CIRCLE, GROUP, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
-from geo.memory import peek
+from geo.memory import fetch, peek
 from geo.orient import FILTER, UNDERFLOW, orient
 from geo.segment import ground_m, least_chord2, least_m, nearest_point
 from geo.trig import sincos_deg
 
 PLAIN = 1e-9
 """So many degrees from 0 no product underflows, and an edge that is so far east of a point needs no determinant."""
+
+AHEAD = 24
+"""So many boxes of a fence are fetched ahead at most."""
+
+LINE = 8
+"""Numbers in a line of the processor's cache."""
 
 UNTOLD, AT = 2, 3
 """Instead of how often, odd or even, a ray crosses: not told, and of no matter since the point is on the border."""
@@ -51,6 +57,24 @@ def in_rings(columns: Columns, f: int, x: float, y: float) -> bool:
                         return True
             odd ^= crossed
     return odd == 1
+
+
+@kernel
+def fetch_fence(columns: Columns, f: int) -> None:
+    """Have soon what all questions about a fence begin with."""
+    fetch(columns.kind, f)
+    fetch(columns.span, 4 * f)
+    fetch(columns.first_block, f)
+
+
+@kernel
+def fetch_boxes(columns: Columns, f: int) -> None:
+    """Have soon what `in_rings` looks at first: the first boxes, of groups where there are some."""
+    blocks, box = (columns.span[f, 3] - columns.span[f, 0] + BLOCK - 1) // BLOCK, columns.first_block[f]
+    if blocks > GROUP:
+        box, blocks = box + blocks, (blocks + GROUP - 1) // GROUP
+    for k in range(BOX * box, BOX * (box + min(blocks, AHEAD)), LINE):
+        fetch(columns.boxes, k)
 
 
 @kernel

@@ -7,10 +7,10 @@ An entry is a row of int32: the fence, then
     odd | west << 1 | edges << 2 | tolerance << 16
 
 then two words an edge: x0 and y0, x1 and y1, int16 each, low half first. They are places in the plane of the cell's
-face, from the middle of the cell, SCALE of them to a step of the lattice: a finer ruler than any fix. Edges are clipped
-to a slightly larger hexagon. A point is inside if `odd`, changed by each edge that a ray from it crosses, east along
-the rows of cells or `west`. Where the border leaves the hexagon on the side that the ray goes to, an upright edge
-beyond all points stands for what follows.
+face, from the middle of the cell, SCALE of them to a step of the lattice: a finer ruler than any fix, on which points
+are put down too. Edges are clipped to a slightly larger hexagon. A point is inside if `odd`, changed by each edge that
+a ray from it crosses, east along the rows of cells or `west`. Where the border leaves the hexagon on the side that the
+ray goes to, an upright edge beyond all points stands for what follows.
 
 All this is rounded, and edges that are nearly in line are joined to one. But the border in the cell can be drawn back
 to these edges without ever being further than `tolerance` from them: corners that are left out lie in the hexagon, and
@@ -30,16 +30,22 @@ from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
 from geo.cover import covers
 from geo.kernel import inlined, kernel, maker
-from geo.lanes import FEW, MANY, look_at_few, look_at_many
+from geo.lanes import COORDINATE_MAX, FEW, MANY, look_at_few, look_at_many
 from geo.raster import MARGIN
 from geo.trig import lat_lng
 from geo.window import ROW, Window, vector_at
 
-SCALE = 50_000.0
-"""A clipped edge reaches 0.59 steps from the middle: 29,300 of these."""
+SCALE = 25_000.0
+"""A clipped edge reaches 0.59 steps from the middle: 14,700 of these."""
 
-BEYOND = 32_767
+BEYOND = COORDINATE_MAX
 """x of upright edges: further than any point of the cell."""
+
+HALF = BEYOND + 0.5
+"""Added before a number is cut, so that it is rounded, be it negative or not."""
+
+ROUNDED = 2
+"""More than what the ends of an edge and a point together are off by being put down in whole numbers."""
 
 JOIN_MAX = 1.0 / 512.0
 """Corners that are no further than this from the line past them are left out."""
@@ -73,23 +79,28 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def in_entry(words: IntArray, end: int, meta: int, x: float, y: float) -> tuple[bool, bool]:
-    """(inside, unsure) of the point (x, y) of the cell by the edges that end before `words[end]`.
+def in_entry(words: IntArray, end: int, meta: int, place: int) -> tuple[bool, bool]:
+    """(inside, unsure) of a point at a `place_of` the cell by the edges that end before `words[end]`.
 
     They are looked at by FEW or by MANY. Of the last some may have been seen before, or be words before the edges,
     which are in the same lines of the cache mostly.
     """
-    tolerance, goes_east = float(meta >> 16), (meta & 2) == 0
     left, crossed, near = (meta >> 2) & 0x3FFF, 0, 0
     if left <= FEW:
-        found = look_at_few(words, end - 2 * FEW, FEW - left, tolerance, x, y, goes_east)
+        found = look_at_few(words, end - 2 * FEW, FEW - left, meta, place)
     else:
         while left > MANY:
-            found = look_at_many(words, end - 2 * left, 0, tolerance, x, y, goes_east)
+            found = look_at_many(words, end - 2 * left, 0, meta, place)
             crossed, near, left = crossed ^ found, near | found, left - MANY
-        found = look_at_many(words, end - 2 * MANY, MANY - left, tolerance, x, y, goes_east)
+        found = look_at_many(words, end - 2 * MANY, MANY - left, meta, place)
     crossed, near = crossed ^ found, near | found
     return ((crossed ^ meta) & 1) != 0, near > 1
+
+
+@inlined
+def place_of(x: float, y: float) -> int:
+    """A place of the cell, in steps from its middle, as a word: x low, y high."""
+    return (int(x * SCALE + HALF) - BEYOND & 0xFFFF) | (int(y * SCALE + HALF) - BEYOND) << 16
 
 
 @kernel
@@ -112,7 +123,7 @@ def put_entry(
                 best, least = JOINS[k], cost
         count, exits, tolerance = _clip_and_join(i, j, link, links, ends, bends, scratch, best)
     count, west = _close(scratch, count, exits)
-    meta = west << 1 | count << 2 | (math.ceil(tolerance * SCALE) + 2) << 16
+    meta = west << 1 | count << 2 | (math.ceil(tolerance * SCALE) + ROUNDED) << 16
     end = used + 2 + 2 * count
     for k in range(2 * count):
         low, high = int(scratch.edges[2 * k]), int(scratch.edges[2 * k + 1])
@@ -187,7 +198,7 @@ def _cost_ns(s: Scratch, edges: int, tolerance: float, asking_ns: float) -> floa
     length = 0.0
     for k in range(0, 4 * edges, 4):
         length += math.hypot(float(s.edges[k + 2] - s.edges[k]), float(s.edges[k + 3] - s.edges[k + 1]))
-    unsure = 2.0 * (tolerance + 2.0 / SCALE) * (length / SCALE) / ROW
+    unsure = 2.0 * (tolerance + ROUNDED / SCALE) * (length / SCALE) / ROW
     return edges + asking_ns * min(1.0, unsure)
 
 
@@ -282,7 +293,7 @@ def _odd(columns: Columns, f: int, w: Window, i: int, j: int, words: IntArray, e
     """The bit that makes the edges say what the fence says, by one place that they are sure of; -1 if there is none."""
     for k in range(len(SAMPLES)):
         x, y = SAMPLES[k]
-        inside, unsure = in_entry(words, end, meta, x * SCALE, y * SCALE)
+        inside, unsure = in_entry(words, end, meta, place_of(x, y))
         if not unsure:
             lat, lng = lat_lng(*vector_at(w, i - 0.5 * j + x, j * ROW + y))
             return int(inside != covers(columns, f, lat, lng))

@@ -85,9 +85,9 @@ def in_face(face: int, x: float, y: float, z: float) -> bool:
     """True if the unit vector lies in `face`, its edges included."""
     w = WALLS[face]
     return bool(
-        w[0, 0] * x + w[0, 1] * y + w[0, 2] * z >= 0.0
-        and w[1, 0] * x + w[1, 1] * y + w[1, 2] * z >= 0.0
-        and w[2, 0] * x + w[2, 1] * y + w[2, 2] * z >= 0.0
+        (w[0, 0] * x + w[0, 1] * y + w[0, 2] * z >= 0.0)
+        & (w[1, 0] * x + w[1, 1] * y + w[1, 2] * z >= 0.0)
+        & (w[2, 0] * x + w[2, 1] * y + w[2, 2] * z >= 0.0)
     )
 
 

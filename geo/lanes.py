@@ -5,8 +5,10 @@ eight. Must not know whose edges they are (`entry`). The compiler does not come 
 the other, and how many there are shows only at run time. Asked one by one, the processor foresees wrongly where they
 end, which costs as much as all the arithmetic.
 
-It is done in float32. Coordinates are whole and below 2^15 in size, so differences are off by less than 0.01, and the
-distance of a point from an edge by less than 0.03: a sixtieth of the least tolerance that there is.
+It is done in whole numbers, without any error: x and y are int16 each, and so are the differences between any two of
+them, since nobody goes further than COORDINATE_MAX. Products of two differences, and sums of two such products, are
+int32. What is in words is told as int32 too: where the point is, as x and y of an edge; and of whom one asks, the
+tolerance in the upper half, and in bit 1 whether the ray goes west.
 """
 
 from __future__ import annotations
@@ -26,89 +28,108 @@ FEW, MANY = 4, 8
 WORDS = 2 * FEW
 """Words of the few: for each edge x0 and y0, x1 and y1, int16, low half first. So many may be read before an entry."""
 
-_INT, _LONG, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
+COORDINATE_MAX = 16_383
+"""No coordinate is further from 0: differences are int16, and less than 2^15 in size."""
+
+_SHORT, _INT, _LONG = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+
+_SIGNS = -0x7FFF8000
+"""The sign bits of both halves of an int32."""
 
 
-class _Lanes:
-    """A number for each edge, or a truth. Operators write the code that does it for all edges."""
+class _Edges:
+    """Writes code for vectors of pairs (x, y), int16, one pair for each edge; or of an int32 for each edge."""
 
-    def __init__(self, builder: Any, value: Any) -> None:
-        self.builder, self.value = builder, value
+    def __init__(self, builder: Any, lanes: int) -> None:
+        self.builder, self.lanes = builder, lanes
+        self.pairs, self.numbers = ir.VectorType(_SHORT, 2 * lanes), ir.VectorType(_INT, lanes)
 
-    @classmethod
-    def same(cls, builder: Any, value: Any, lanes: int) -> _Lanes:
-        """The value for every edge."""
-        first = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, _INT(0))
-        return cls(builder, builder.shuffle_vector(first, first, _ints([0] * lanes)))
+    def same(self, value: Any) -> Any:
+        """An int32 for every edge."""
+        first = self.builder.insert_element(ir.Constant(self.numbers, ir.Undefined), value, _INT(0))
+        return self.picked(first, [0] * self.lanes)
 
-    def __add__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.fadd(self.value, other.value))
+    def picked(self, vector: Any, places: list[int]) -> Any:
+        """The elements at `places`."""
+        return self.builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_INT, len(places)), places))
 
-    def __sub__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.fsub(self.value, other.value))
+    def as_pairs(self, vector: Any) -> Any:
+        return self.builder.bitcast(vector, self.pairs)
 
-    def __mul__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.fmul(self.value, other.value))
+    def as_numbers(self, vector: Any) -> Any:
+        return self.builder.bitcast(vector, self.numbers)
 
-    def __gt__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.fcmp_ordered(">", self.value, other.value))
+    def of_pairs(self, name: str, *args: Any) -> Any:
+        """LLVM's `name` of vectors of pairs: sums and differences that stop at the ends of int16, least, most, size."""
+        shape = ir.FunctionType(self.pairs, [a.type for a in args])
+        of_type = f"llvm.{name}.v{self.pairs.count}i16"
+        return self.builder.call(get_or_insert_function(self.builder.module, shape, of_type), args)
 
-    def __le__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.fcmp_ordered("<=", self.value, other.value))
+    def products(self, a: Any, b: Any) -> Any:
+        """x x + y y of pairs: one instruction, where a processor has it."""
+        sums = []
+        for start in range(2):
+            places = list(range(start, 2 * self.lanes, 2))
+            halves = (self.builder.sext(self.picked(v, places), self.numbers) for v in (a, b))
+            sums.append(self.builder.mul(*halves))
+        return self.builder.add(*sums)
 
-    def __and__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.and_(self.value, other.value))
+    def turned(self, pairs: Any, which: Any) -> Any:
+        """(-y, x) or (y, -x) of each pair: `which` is -1 in place of what comes with a minus, and else 0."""
+        swapped = self.picked(pairs, [place ^ 1 for place in range(2 * self.lanes)])
+        return self.builder.sub(self.builder.xor(swapped, which), which)
 
-    def __xor__(self, other: _Lanes) -> _Lanes:
-        return _Lanes(self.builder, self.builder.xor(self.value, other.value))
-
-    def __abs__(self) -> _Lanes:
-        shape = ir.FunctionType(self.value.type, [self.value.type])
-        absolute = get_or_insert_function(self.builder.module, shape, f"llvm.fabs.v{self.value.type.count}f32")
-        return _Lanes(self.builder, self.builder.call(absolute, [self.value]))
-
-    def bits(self) -> Any:
-        """The truths as the lowest bits of an int64."""
-        return self.builder.zext(self.builder.bitcast(self.value, ir.IntType(self.value.type.count)), _LONG)
-
-
-def _ints(numbers: list[int]) -> Any:
-    return ir.Constant(ir.VectorType(_INT, len(numbers)), numbers)
-
-
-def _ends(builder: Any, edges: Any, end: int, lanes: int) -> tuple[_Lanes, _Lanes]:
-    """(x, y) of one end of each edge."""
-    words = builder.shuffle_vector(edges, edges, _ints([2 * lane + end for lane in range(lanes)]))
-    half, floats = _ints([16] * lanes), ir.VectorType(_FLOAT, lanes)
-    low, high = builder.ashr(builder.shl(words, half), half), builder.ashr(words, half)
-    return _Lanes(builder, builder.sitofp(low, floats)), _Lanes(builder, builder.sitofp(high, floats))
+    def bits(self, truths: Any) -> Any:
+        """The truths of the edges as the lowest bits of an int64."""
+        return self.builder.zext(self.builder.bitcast(truths, ir.IntType(self.lanes)), _LONG)
 
 
 def _generate(lanes: int, context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    words, at, first, *numbers, goes_east = args
-    data = builder.gep(context.make_array(signature.args[0])(context, builder, words).data, [at])
-    edges = builder.load(builder.bitcast(data, ir.VectorType(_INT, 2 * lanes).as_pointer()), align=4)
-    (x0, y0), (x1, y1) = _ends(builder, edges, 0, lanes), _ends(builder, edges, 1, lanes)
-    tolerance, x, y = (_Lanes.same(builder, builder.fptrunc(number, _FLOAT), lanes) for number in numbers)
-    east, zero = _Lanes.same(builder, goes_east, lanes), _Lanes.same(builder, _FLOAT(0.0), lanes)
-    firsts = _Lanes.same(builder, builder.trunc(first, _INT), lanes).value
-    is_asked = _Lanes(builder, builder.icmp_signed(">=", _ints(list(range(lanes))), firsts))
+    words, at, first, meta, place = args
+    to = _Edges(builder, lanes)
+    begin, end = _ends(to, context.make_array(signature.args[0])(context, builder, words).data, at)
+    point, metas = to.as_pairs(to.same(builder.trunc(place, _INT))), to.same(builder.trunc(meta, _INT))
+    half, zero = to.same(_INT(16)), to.same(_INT(0))
+    tolerance = builder.lshr(metas, half)
+    reach = to.as_pairs(builder.or_(tolerance, builder.shl(tolerance, half)))
+    west = builder.ashr(builder.shl(metas, to.same(_INT(30))), to.same(_INT(31)))
 
-    dx, dy, ex, ey, fx, fy = x1 - x0, y1 - y0, x - x0, y - y0, x - x1, y - y1
-    side = dx * ey - dy * ex
-    # e + f is twice the way from the middle of the edge, which reaches half of d to either side
-    along = abs(ex + fx) - abs(dx) <= tolerance + tolerance
-    level = abs(ey + fy) - abs(dy) <= tolerance + tolerance
-    is_near = is_asked & along & level & (abs(side) <= tolerance * (abs(dx) + abs(dy)))
-    is_crossed = is_asked & ((y0 > y) ^ (y1 > y)) & ((side > zero) ^ (y1 > y0) ^ east)
-    odd = builder.and_(builder.ctpop(is_crossed.bits()), _LONG(1))
-    return builder.or_(odd, builder.shl(is_near.bits(), _LONG(1)))
+    way, from_begin, from_end = builder.sub(end, begin), builder.sub(point, begin), builder.sub(point, end)
+    # towards the west all sides are the other way round
+    side = to.products(to.turned(way, to.as_pairs(builder.xor(west, to.same(_INT(0xFFFF))))), from_begin)
+    side_size = builder.select(builder.icmp_signed("<", side, zero), builder.sub(zero, side), side)
+    size = to.of_pairs("abs", way, ir.Constant(ir.IntType(1), 0))
+    in_line = builder.icmp_signed("<=", side_size, to.products(size, reach))
+    most = to.of_pairs("sadd.sat", to.of_pairs("smax", begin, end), reach)
+    least = to.of_pairs("ssub.sat", to.of_pairs("smin", begin, end), reach)
+    # negative where the point is beyond them
+    room = builder.or_(to.of_pairs("ssub.sat", most, point), to.of_pairs("ssub.sat", point, least))
+    in_box = builder.icmp_signed("==", builder.and_(to.as_numbers(room), to.same(_INT(_SIGNS))), zero)
+    # y is the upper half of a pair, so that its sign is that of the pair
+    passes, facing = to.as_numbers(builder.xor(from_begin, from_end)), builder.xor(side, to.as_numbers(way))
+    is_crossed = builder.icmp_signed("<", builder.and_(passes, builder.not_(facing)), zero)
+
+    crossed = builder.lshr(to.bits(is_crossed), first)
+    near = builder.lshr(to.bits(builder.and_(in_box, in_line)), first)
+    return builder.or_(builder.and_(builder.ctpop(crossed), _LONG(1)), builder.shl(near, _LONG(1)))
+
+
+def _ends(to: _Edges, data: Any, at: Any) -> tuple[Any, Any]:
+    """(where the edges at `data[at]` begin, where they end)."""
+    builder, lanes = to.builder, to.lanes
+    halves = []
+    for start in range(0, 2 * lanes, lanes):
+        place = builder.gep(data, [builder.add(at, _LONG(start))])
+        halves.append(builder.load(builder.bitcast(place, to.numbers.as_pointer()), align=4))
+    every_other = [ir.Constant(to.numbers, list(range(start, 2 * lanes, 2))) for start in range(2)]
+    begin, end = (to.as_pairs(builder.shuffle_vector(*halves, places)) for places in every_other)
+    return begin, end
 
 
 def _look_at(lanes: int) -> Callable[..., Any]:
-    def typed(typing: Any, words: Any, at: Any, first: Any, tolerance: Any, x: Any, y: Any, goes_east: Any) -> Any:
-        real = types.float64
-        return types.int64(words, types.int64, types.int64, real, real, real, types.boolean), partial(_generate, lanes)
+    def typed(typing: Any, words: Any, at: Any, first: Any, meta: Any, place: Any) -> Any:
+        long = types.int64
+        return long(words, long, long, long, long), partial(_generate, lanes)
 
     return typed
 
@@ -116,10 +137,11 @@ def _look_at(lanes: int) -> Callable[..., Any]:
 _word: Any = intrinsic
 
 look_at_few: Callable[..., Any] = _word(_look_at(FEW))
-"""`look_at_few(words, at, first, tolerance, x, y, goes_east)`: of the FEW edges at `words[at]`, those from `first` on.
+"""`look_at_few(words, at, first, meta, place)`: of the FEW edges at `words[at]`, those from `first` on.
 
-The lowest bit of the answer is 1 if the ray from (x, y) crosses an odd number of them, and bit 1 + k if the point is
-within `tolerance` of edge k. All words are read, unchecked, whatever `first` is.
+The lowest bit of the answer is 1 if the ray from the point crosses an odd number of them, and others are set if the
+point is within the tolerance of one. Of a point that is not, they are right. All words are read, unchecked, whatever
+`first` is.
 """
 
 look_at_many: Callable[..., Any] = _word(_look_at(MANY))

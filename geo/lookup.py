@@ -14,22 +14,19 @@ import numpy as np
 
 from geo.arrays import FloatArray, IntArray
 from geo.columns import Columns
-from geo.cover import covers
+from geo.cover import covers, fetch_boxes, fetch_fence
 from geo.entry import in_entry
 from geo.kernel import inlined, kernel, maker
 from geo.memory import fetch, fetch_near, peek, poke
 from geo.network import WORDS, sort_few
 from geo.project import lattice_cells, planes, unit_vectors
-from geo.record import AT_ONCE, FAR, FENCE, FENCE_BITS, LINE, STEP
+from geo.record import AT_ONCE, FAR, FAR_LINES, FENCE, FENCE_BITS, LINE, STEP
 from geo.tiles import CELL_BITS, FREE, OPEN, TILE_CELLS, above_of, cell_in_tile, home, tile_key, tile_of
 
 CHUNK = 256
 
 AHEAD = 8
 """A record is asked into the first cache so many points before its own."""
-
-GONE = np.int32(-1)
-"""Instead of a fence that does not hold the point after all."""
 
 
 class Tables(NamedTuple):
@@ -52,8 +49,7 @@ class Found(NamedTuple):
     """What was found of each point: [sources, points]. Where records start, and where in their cells the points are."""
 
     records: IntArray
-    x: FloatArray
-    y: FloatArray
+    places: IntArray
 
 
 class Further(NamedTuple):
@@ -63,8 +59,7 @@ class Further(NamedTuple):
     faces: IntArray
     u: FloatArray
     v: FloatArray
-    x: FloatArray
-    y: FloatArray
+    places: IntArray
     records: IntArray
     above: IntArray
 
@@ -77,12 +72,12 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
     sources = 1 if is_single else 1 + t.resolutions.shape[0]
     x, y, z, u, v = np.empty(most), np.empty(most), np.empty(most), np.empty(most), np.empty(most)
     i, j, faces, above = np.empty(most), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
-    found = Found(np.empty((sources, most), np.int64), np.empty((sources, most)), np.empty((sources, most)))
+    found = Found(np.empty((sources, most), np.int64), np.empty((sources, most), np.int32))
     depth = np.empty(most, np.int64)
     further = _room_for_further(0 if is_single else most)
     offsets = np.empty(n + 1, np.int64)
     offsets[0] = 0
-    out = np.empty(8 * AT_ONCE + 6 * n, np.int32)
+    out = np.empty(2 * AT_ONCE + 6 * n + 2 * LINE * most, np.int32)
     unsure, aside = np.empty((0, 2), np.int32), np.empty(WORDS * most, np.int32)
     size, face, finest = 0, 0, t.resolutions[0] if t.resolutions.shape[0] > 0 else 0
     for first in range(0, n, CHUNK):
@@ -90,9 +85,10 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
         count = lat.shape[0]
         unit_vectors(lat, lng, x, y, z)
         face = planes(x, y, z, count, face, faces, u, v)
-        lattice_cells(t.lattices[finest], u, v, count, i, j, found.x[0], found.y[0])
+        lattice_cells(t.lattices[finest], u, v, count, i, j, found.places[0])
         _find_slots(t.table, finest, faces, i, j, count, t.slots, found.records[0], above)
-        room = 2 * AT_ONCE + _find_records(t.slots, t.arena, count, found.records[0])
+        room, most_whole = _find_records(t.slots, t.arena, count, found.records[0])
+        room += 2 * AT_ONCE
         if not is_single:
             room += _look_further(t, faces, u, v, count, i, j, above, found, depth, further)
         if size + room > out.shape[0]:
@@ -103,16 +99,16 @@ def match(t: Tables, lat_deg: FloatArray, lng_deg: FloatArray) -> tuple[IntArray
             unsure = np.empty((room, 2), np.int32)
         rows = offsets[first : first + count + 1]
         if is_single:
-            asked, is_sorted = _gather(t.arena, found, depth, True, count, out, rows, unsure)
+            asked = _gather(t.arena, found, depth, True, count, out, rows, unsure)
         else:
-            asked, is_sorted = _gather(t.arena, found, depth, False, count, out, rows, unsure)
+            asked = _gather(t.arena, found, depth, False, count, out, rows, unsure)
         if asked > 0:
             _ask(t.columns, unsure[:asked], lat, lng, out, rows)
         size = int(rows[count])
         if t.numbers.shape[0] > 0:
             for k in range(rows[0], size):
                 out[k] = t.numbers[out[k]]
-        if not is_sorted:
+        if not is_single or most_whole > FAR:
             _sort_rows(out, rows, aside)
     return offsets, out[:size]
 
@@ -144,28 +140,38 @@ def _find_slots(
 
 
 @kernel
-def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArray) -> int:
-    """Turn slots into where their records start (0: none), and fetch them; returns how many fences they hold in all."""
+def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArray) -> tuple[int, int]:
+    """Turn slots into where their records start (0: none), and fetch them.
+
+    Returns room for all their fences, and how many whole ones one of them has at most, or 0 if none has more than FAR.
+    """
+    lines, longest = 0, 0
     for k in range(count):
         slot = peek(slots, records[k]) if records[k] >= 0 else 0
-        start = (slot >> 3) * STEP
+        start, more = (slot >> 3) * STEP, slot & 7
         records[k] = start
         # most records have one line or two: nothing to foresee
         fetch(arena, start)
-        fetch(arena, start + LINE * min(slot & 7, 1))
-        for line in range(2, (slot & 7) + 1):
+        fetch(arena, start + LINE * min(more, 1))
+        for line in range(2, more + 1):
             fetch(arena, start + LINE * line)
-    room = 0
+        lines += 1 + more
+        longest = max(longest, more)
+    if longest < FAR_LINES:
+        return LINE * lines, 0  # as many words as fences at least: nobody waits for the records themselves
+    room, most = 0, 0
     for k in range(count):
-        room += peek(arena, records[k]) + peek(arena, records[k] + 1)
-    return room
+        whole = peek(arena, records[k])
+        room += whole + peek(arena, records[k] + 1)
+        most = max(most, whole)
+    return room, most
 
 
 @maker
 def _room_for_further(most: int) -> Further:
     return Further(
         np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most),
-        np.empty(most), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64),
+        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.int64),
     )  # fmt: skip
 
 
@@ -187,13 +193,13 @@ def _look_further(
     for n in range(1, t.resolutions.shape[0]):
         for k in range(left):
             w.u[k], w.v[k], w.faces[k] = u[w.points[k]], v[w.points[k]], faces[w.points[k]]
-        lattice_cells(t.lattices[t.resolutions[n]], w.u, w.v, left, i, j, w.x, w.y)
+        lattice_cells(t.lattices[t.resolutions[n]], w.u, w.v, left, i, j, w.places)
         _find_slots(t.table, t.resolutions[n], w.faces, i, j, left, t.slots, w.records, w.above)
-        room += _find_records(t.slots, t.arena, left, w.records)
+        room += _find_records(t.slots, t.arena, left, w.records)[0]
         still = 0
         for k in range(left):
             point = w.points[k]
-            found.records[1 + n, point], found.x[1 + n, point], found.y[1 + n, point] = w.records[k], w.x[k], w.y[k]
+            found.records[1 + n, point], found.places[1 + n, point] = w.records[k], w.places[k]
             depth[point], above[point] = 2 + n, w.above[k]
             poke(w.points, still, point)
             still += w.above[k] == OPEN
@@ -210,26 +216,25 @@ def _look_further(
 def _gather(
     arena: IntArray, found: Found, depth: IntArray, is_single: bool, count: int,
     out: IntArray, rows: IntArray, unsure: IntArray,
-) -> tuple[int, bool]:  # fmt: skip
-    """Put each point's fences into `out`, and fill where its row ends: rows[k + 1]; returns (unsure ones, all sorted).
+) -> int:  # fmt: skip
+    """Put each point's fences into `out`, and fill where its row ends: rows[k + 1]; returns how many are unsure.
 
     Fences that the cell leaves open are put there too, and into `unsure` as (point, fence). Nothing is called from
     here, however seldom: the loop would keep its numbers in memory for it, instead of in the processor.
     """
-    asked, most, size = 0, 0, rows[0]
+    asked, size = 0, rows[0]
     for k in range(count):
         fetch_near(arena, found.records[0, min(k + AHEAD, count - 1)])
         for source in range(1 if is_single else depth[k]):
             start = found.records[source, k]
             whole, first = int(peek(arena, start)), start + 2
-            most = max(most, whole)
             _copy(arena, first, whole, out, size)
             at = first + whole
             for _ in range(peek(arena, start + 1)):
                 word, meta = int(peek(arena, at)), int(peek(arena, at + 1))
                 at += 2 + 2 * ((meta >> 2) & 0x3FFF)
                 f, place = word & FENCE, (word >> FENCE_BITS) & FAR
-                inside, near = in_entry(arena, at, meta, found.x[source, k], found.y[source, k])
+                inside, near = in_entry(arena, at, meta, found.places[source, k])
                 if near:
                     inside = True
                     poke(unsure, 2 * asked, k)
@@ -241,12 +246,16 @@ def _gather(
                 _copy(arena, first + place, whole - place, out, size + place)
             size += whole
         poke(rows, k + 1, size)
-    return asked, is_single and most <= FAR
+    return asked
 
 
 @kernel
 def _ask(columns: Columns, unsure: IntArray, lat: FloatArray, lng: FloatArray, out: IntArray, rows: IntArray) -> None:
     """Ask the unsure fences themselves, and take out those that do not hold their points."""
+    for n in range(unsure.shape[0]):
+        fetch_fence(columns, unsure[n, 1])
+    for n in range(unsure.shape[0]):
+        fetch_boxes(columns, unsure[n, 1])
     gone = 0
     for n in range(unsure.shape[0]):
         k, f = unsure[n]
@@ -254,20 +263,27 @@ def _ask(columns: Columns, unsure: IntArray, lat: FloatArray, lng: FloatArray, o
             at = rows[k]
             while out[at] != f:
                 at += 1
-            out[at] = GONE
-            unsure[gone, 0] = k
+            unsure[gone, 0], unsure[gone, 1] = k, at - rows[0]
             gone += 1
-    if gone == 0:
-        return
-    to = rows[unsure[0, 0]]
-    for n in range(to, rows[lat.shape[0]]):
-        f = out[n]
-        out[to] = f
-        to += f != GONE
+    for n in range(gone):
+        by, is_last = n + 1, n + 1 == gone
+        until = int(rows[lat.shape[0]] if is_last else rows[0] + unsure[n + 1, 1])
+        _move_left(out, rows[0] + unsure[n, 1] + 1, until, by)
     for n in range(gone):
         last = unsure[n + 1, 0] if n + 1 < gone else lat.shape[0]
         for k in range(unsure[n, 0], last):
             rows[k + 1] -= n + 1
+
+
+@kernel
+def _move_left(out: IntArray, first: int, last: int, by: int) -> None:
+    """Move out[first:last] to the left."""
+    at = first
+    while at + AT_ONCE <= last:
+        _copy_few(out, at, out, at - by)
+        at += AT_ONCE
+    for k in range(at, last):
+        out[k - by] = out[k]
 
 
 @kernel

@@ -18,7 +18,7 @@ from geo.lanes import WORDS
 from geo.pieces import pieces_of
 from geo.raster import BORDER, WHOLE, fill_rows, touch_all
 from geo.raster_line import raster_line
-from geo.tiles import FREE, SIDE, TILE_CELLS, cell_in_tile, find, new_table, rehashed, tile_key
+from geo.tiles import FREE, SIDE, TILE_CELLS, cell_in_tile, find, new_table, rehash, tile_key
 from geo.window import Window, window_of
 
 
@@ -130,7 +130,9 @@ def _with_room(out: _Growing, cells: int, tiles: int) -> _Growing:
         slot, fence, entry = _longer(slot, cells), _longer(fence, cells), _longer(entry, cells)
     if tiles > keys.shape[0]:
         keys = _longer(keys, tiles)
-        table = rehashed(table, keys.shape[0])
+        longer = new_table(keys.shape[0])
+        rehash(table, longer)
+        table = longer
     return _Growing(slot, fence, entry, out.words, keys, table, out.sizes)
 
 

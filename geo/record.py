@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo.arrays import IntArray
+from geo.arrays import IntArray, aligned
 from geo.columns import FENCES_MAX
 from geo.kernel import kernel, maker
 from geo.paint import Painted
-from geo.tiles import FREE, OPEN, TILE_CELLS, above_of, find, rehashed, tile_of, value_of
+from geo.tiles import FREE, OPEN, TILE_CELLS, above_of, find, rehash, table_size, tile_of, value_of
 
 STEP = 4
 """Records start at multiples of so many words."""
@@ -43,6 +43,9 @@ FENCE = FENCES_MAX - 1
 
 FAR = (1 << 32 - FENCE_BITS) - 1
 """The highest place that an entry can say; where more whole fences come before, rows must be sorted."""
+
+FAR_LINES = (FAR + 2) // LINE
+"""A record of more whole fences than FAR goes on for so many lines after its first, at least."""
 
 BEHIND = 8 * LINE
 """Words of nothing behind the last record: lookups touch whole lines."""
@@ -71,7 +74,7 @@ class Cells:
     @classmethod
     def none(cls, size: int) -> Cells:
         """No cells at all, but room for about so many bytes of records: it takes no memory before it is written to."""
-        arena = aligned(_with_spare(size // 4))
+        arena = aligned(_with_spare(size // 4), np.int32)
         arena[:LINE] = 0
         return cls(np.full(64, FREE, np.int64), np.empty(0, np.uint32), arena, Written())
 
@@ -82,9 +85,10 @@ class Cells:
 
     def copied(self) -> Cells:
         """The same cells in other memory."""
-        arena = aligned(_with_spare(len(self.arena)))
-        arena[: len(self.arena)] = self.arena
-        return Cells(self.table.copy(), self.slots.copy(), arena, self.written)
+        arena = aligned(_with_spare(len(self.arena)), np.int32)
+        slots = aligned(len(self.slots), np.uint32)
+        arena[: len(self.arena)], slots[:] = self.arena, self.slots
+        return Cells(_longer_table(self.table, 0), slots, arena, self.written)
 
     def filled(self) -> tuple[IntArray, IntArray, IntArray]:
         """(table, slots, arena) as far as they are written, with what lookups touch behind that."""
@@ -100,7 +104,7 @@ class Cells:
         written = self.written
         fresh = 0 if own else written.tiles
         most = written.tiles + len(painted.tile_keys)
-        table = rehashed(self.table, most) if not own or 4 * most > len(self.table) else self.table
+        table = _longer_table(self.table, most) if not own or 4 * most > len(self.table) else self.table
         slots = _longer(self.slots, written.tiles * TILE_CELLS, most * TILE_CELLS)
         arena, seen, at = self.arena, np.zeros(SEEN, np.int64), 0
         while True:
@@ -117,10 +121,20 @@ def _with_spare(words: int) -> int:
     return words + words // 2 + BEHIND
 
 
+def _longer_table(table: IntArray, tiles: int) -> IntArray:
+    """A copy of the table with room for `tiles` tiles in all, and no less than it has."""
+    out = aligned(max(len(table), table_size(tiles)), np.int64)
+    if len(out) == len(table):
+        out[:] = table
+    else:
+        rehash(table, out)
+    return out
+
+
 def _longer(slots: IntArray, used: int, size: int) -> IntArray:
     if size <= len(slots):
         return slots
-    out = np.empty(size + size // 4, np.uint32)
+    out = aligned(size + size // 4, np.uint32)
     # another version may have gone beyond the end, in a copy of its own
     used = min(used, len(slots))
     out[:used] = slots[:used]
@@ -129,17 +143,10 @@ def _longer(slots: IntArray, used: int, size: int) -> IntArray:
 
 def longer_arena(arena: IntArray, used: int, size: int) -> IntArray:
     """A longer copy; memory that is not written to yet is not taken."""
-    out = aligned(size + size // 2 + BEHIND)
+    out = aligned(size + size // 2 + BEHIND, np.int32)
     used = min(used, len(arena))
     out[:used] = arena[:used]
     return out
-
-
-def aligned(words: int) -> IntArray:
-    """int32[words] that starts with a line of the cache."""
-    raw = np.empty(words + LINE, np.int32)
-    skip = -raw.ctypes.data % (4 * LINE) // 4
-    return raw[skip : skip + words]
 
 
 @kernel

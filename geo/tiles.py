@@ -84,21 +84,26 @@ def find(table: IntArray, key: int) -> int:
     return at
 
 
-@maker
-def new_table(tiles: int) -> IntArray:
-    """An empty hash table for up to `tiles` tiles: int64[2^k], pairs of key and value, at least half free."""
+@kernel
+def table_size(tiles: int) -> int:
+    """How many numbers a hash table for up to `tiles` tiles has: pairs of key and value, at least half free."""
     size = 32
     while size < 4 * tiles:
         size *= 2
-    return np.full(size, FREE, np.int64)
+    return size
 
 
 @maker
-def rehashed(table: IntArray, tiles: int) -> IntArray:
-    """A copy of the table with room for `tiles` tiles in all."""
-    out = new_table(tiles)
+def new_table(tiles: int) -> IntArray:
+    """An empty hash table for up to `tiles` tiles: int64[2^k]."""
+    return np.full(table_size(tiles), FREE, np.int64)
+
+
+@kernel
+def rehash(table: IntArray, out: IntArray) -> None:
+    """Fill `out`, of a length as `table_size` tells, with what is in the table."""
+    out[:] = FREE
     for k in range(0, table.shape[0], 2):
         if table[k] != FREE:
             at = find(out, table[k])
             out[at], out[at + 1] = table[k], table[k + 1]
-    return out

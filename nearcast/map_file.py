@@ -31,8 +31,8 @@ import engine
 import geo
 import rules
 from engine.site_map import arrays_of_map, map_of
+from geo.arrays import aligned
 from geo.kept import CELLS
-from geo.record import aligned
 from geo.sources import sources_of
 from geo.uncollected import uncollected
 
@@ -170,7 +170,7 @@ def _read(file: BufferedReader, in_pages: frozenset[str]) -> Arrays | None:
 def _read_block(file: BufferedReader, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Block | None:
     """An array from the file; None if the file is too short."""
     size = math.prod(shape) * dtype.itemsize
-    block = aligned(-(-size // 4)).view(np.uint8)[:size].view(dtype).reshape(shape)
+    block = aligned(math.prod(shape), dtype).reshape(shape)
     return block if file.readinto(_bytes_of(block)) == size else None
 
 

@@ -10,10 +10,11 @@ import pytest
 import geo.kernel
 from geo.arrays import FloatArray, IntArray
 from geo.columns import columns_of
-from geo.entry import JOIN_MAX, SCALE, _clip_and_join, _in_hexagon, in_entry, new_scratch
+from geo.entry import JOIN_MAX, ROUNDED, SCALE, _clip_and_join, _in_hexagon, in_entry, new_scratch, place_of
 from geo.face import CORNER, from_plane, lattice
 from geo.geodesic import direct, inverse
 from geo.index import FenceIndex
+from geo.lanes import COORDINATE_MAX
 from geo.lookup import match
 from geo.paint import paint
 from geo.pieces import BEND_MAX, SAGITTA_MAX, pieces_of
@@ -27,7 +28,7 @@ from tests.geo.twin import WGS84, sphere_points, star
 
 
 def test_no_edge_is_further_from_its_border_than_the_hexagon_it_is_clipped_to_is_from_the_cell() -> None:
-    assert JOIN_MAX + max(BEND_MAX, SAGITTA_MAX) + 4.0 / SCALE < 0.95 * MARGIN
+    assert JOIN_MAX + max(BEND_MAX, SAGITTA_MAX) + 2.0 * ROUNDED / SCALE < 0.95 * MARGIN
 
 
 def test_the_way_along_the_ground_ends_where_proj_says() -> None:
@@ -161,39 +162,51 @@ def test_a_piece_that_ends_in_the_hexagon_that_it_is_clipped_to_is_linked_to_its
 
 
 @pytest.mark.parametrize("edges", [0, 1, 2, 3, 4, 5, 8, 9, 16, 31])
-def test_edges_looked_at_side_by_side_say_what_each_of_them_says(edges: int) -> None:
+@pytest.mark.parametrize("reach", [3, 100, 14_700, COORDINATE_MAX])
+def test_edges_looked_at_side_by_side_say_what_each_of_them_says(edges: int, reach: int) -> None:
+    """Small ones too, where points lie on edges, level with their ends, and just as far as the tolerance."""
     rng = np.random.default_rng(edges)
-    for _ in range(200):
-        halves = rng.integers(-30_000, 30_000, (edges, 4)).astype(np.int16)
-        words = np.concatenate([rng.integers(-(2**31), 2**31, 8).astype(np.int32), halves.reshape(-1).view(np.int32)])
-        odd, west, tolerance = int(rng.integers(2)), int(rng.integers(2)), int(10.0 ** rng.uniform(0.5, 3.5))
-        x, y = rng.uniform(-29_000.0, 29_000.0, 2)
+    found = {True: 0, False: 0}
+    for _ in range(300):
+        halves = rng.integers(-reach, reach + 1, (edges, 4)).astype(np.int16)
+        words = np.concatenate([rng.integers(-(2**31), 2**31, 16).astype(np.int32), halves.reshape(-1).view(np.int32)])
+        odd, west, tolerance = int(rng.integers(2)), int(rng.integers(2)), int(reach ** rng.uniform(0.0, 0.8)) - 1
+        x, y = rng.integers(-reach, reach + 1, 2).tolist()
         if edges and rng.random() < 0.5:
             # near an edge
             a, b = halves[0, :2].astype(float), halves[0, 2:].astype(float)
-            x, y = a + rng.random() * (b - a) + rng.normal(0.0, tolerance, 2)
-        inside, unsure, margin = _by_each_edge(halves.astype(float), odd, west, tolerance, x, y)
-        if margin > 0.1:
-            meta = odd | west << 1 | edges << 2 | tolerance << 16
-            assert in_entry(words, len(words), meta, x, y) == (inside, unsure)
+            near = a + rng.random() * (b - a) + rng.normal(0.0, tolerance, 2)
+            x, y = np.clip(np.rint(near), -reach, reach).astype(int).tolist()
+        meta = odd | west << 1 | edges << 2 | tolerance << 16
+        inside, unsure = in_entry(words, len(words), meta, (x & 0xFFFF) | y << 16)
+        wanted, wanted_unsure = _by_each_edge(halves.tolist(), odd, west, tolerance, x, y)
+        assert unsure == wanted_unsure
+        assert unsure or inside == wanted
+        found[unsure] += 1
+    assert found[False] > 20 or edges > 5
+    assert found[True] > 20 or not edges
 
 
-def _by_each_edge(
-    edges: FloatArray, odd: int, west: int, tolerance: int, x: float, y: float
-) -> tuple[bool, bool, float]:
-    """(inside, unsure, how far from being unsure or not)."""
-    inside, unsure, margin = odd == 1, False, math.inf
-    for x0, y0, x1, y1 in edges.tolist():
+def _by_each_edge(edges: list[list[int]], odd: int, west: int, tolerance: int, x: int, y: int) -> tuple[bool, bool]:
+    """(inside, unsure), in whole numbers of Python."""
+    inside, unsure = odd == 1, False
+    for x0, y0, x1, y1 in edges:
         dx, dy = x1 - x0, y1 - y0
-        off = abs(dx * (y - y0) - dy * (x - x0)) / (abs(dx) + abs(dy)) - tolerance
-        beyond = max(min(x0, x1) - x, x - max(x0, x1), min(y0, y1) - y, y - max(y0, y1)) - tolerance
-        unsure |= off <= 0.0 and beyond <= 0.0
-        margin = min(margin, abs(max(off, beyond)), abs(y - y0), abs(y - y1))
+        side = dx * (y - y0) - dy * (x - x0)
+        beyond = max(min(x0, x1) - x, x - max(x0, x1), min(y0, y1) - y, y - max(y0, y1))
+        unsure |= abs(side) <= tolerance * (abs(dx) + abs(dy)) and beyond <= tolerance
         if (y0 > y) != (y1 > y):
-            crossing = x0 + (y - y0) * dx / dy
-            inside ^= (crossing < x) if west else (crossing > x)
-            margin = min(margin, abs(crossing - x))
-    return inside, unsure, margin
+            is_east = (side > 0) == (y1 > y0)
+            inside ^= is_east != bool(west)
+    return inside, unsure
+
+
+def test_a_place_of_a_cell_is_rounded_to_the_nearest_step() -> None:
+    for x, y in np.random.default_rng(3).uniform(-0.58, 0.58, (1_000, 2)).tolist():
+        word = np.array([place_of(x, y)]).astype(np.int32)
+        low, high = word.view(np.int16).tolist()
+        assert abs(low - x * SCALE) <= 0.5 + 1e-6
+        assert abs(high - y * SCALE) <= 0.5 + 1e-6
 
 
 def test_few_points_have_to_ask_the_fence_itself() -> None:
@@ -205,8 +218,8 @@ def test_few_points_have_to_ask_the_fence_itself() -> None:
     asked, of = 0, 0
     for at in painted.entry[painted.entry >= 0].tolist():
         end = at + entry_size(painted.words, at)
-        for x, y in rng.uniform(-0.4, 0.4, (20, 2)) * SCALE:
-            asked += in_entry(painted.words, end, int(painted.words[at + 1]), x, y)[1]
+        for x, y in rng.uniform(-0.4, 0.4, (20, 2)):
+            asked += in_entry(painted.words, end, int(painted.words[at + 1]), place_of(x, y))[1]
             of += 1
     assert of > 5_000
     assert asked < 0.03 * of
