@@ -120,11 +120,15 @@ class _Posted:
             pings.append({"device": device, "time": time_ms, "lat": lat, "lng": lng, "accuracy": 8})
         self._time_ms += 1000 * STEPS
         bodies = [orjson.dumps(pings[n : n + self._batch]) for n in range(0, len(pings), self._batch)]
-        before = self._spent()
+        spent, before = 0.0, self._spent()
         with elsewhere():
             asyncio.run(post(self.server.port, "/v1/pings", bodies))
-            self.server.rest()
-        return self._spent() - before
+            while True:
+                self.server.until_idle()
+                spent += self._spent() - before
+                if not self.server.pending():  # to ask is work too, and none that pings make
+                    return spent
+                before = self._spent()
 
     def moves(self, all_told: bool) -> tuple[int, ...]:
         """How many entered and left in one more round, as the server counted; and with `all_told` the messages."""

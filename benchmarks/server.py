@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _START_S = 120
 
+_IDLE_S = 0.1
+"""Who has had no tick of a processor for so long has nothing to do: no message waits so long for its turn."""
+
 
 class Server:
     """A running site. It has the core that this process is bound to when it starts."""
@@ -70,10 +73,23 @@ class Server:
         """The sum of a metric's samples that have these labels."""
         return sum(s.value for s in self.samples(name) if labels.items() <= s.labels.items())
 
+    def pending(self) -> bool:
+        """True while some message has not left. The answer costs the server as much as some thousand pings."""
+        return self.metric("nearcast_deliveries_pending") > 0
+
     def rest(self) -> None:
         """Wait until every message has left."""
-        while self.metric("nearcast_deliveries_pending") > 0:
+        while self.pending():
             time.sleep(0.02)
+
+    def until_idle(self) -> None:
+        """Wait until it works no more, without asking it: that would be work."""
+        spent = cpu_s_of(self.pid)
+        while True:
+            time.sleep(_IDLE_S)
+            before, spent = spent, cpu_s_of(self.pid)
+            if spent == before:
+                return
 
     def close(self) -> None:
         """End it in good order."""

@@ -84,6 +84,8 @@ class Dispatcher:
         self._recorded: set[str] = set()  # ended in the journal while an attempt was under way
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._pumps_soon = False
+        self._changed: set[str] = set()  # channels of which it is to be told how many wait
         self._paused = False
         self._stopping = False
 
@@ -99,13 +101,11 @@ class Dispatcher:
     def add(self, *deliveries: Delivery) -> None:
         """Take in deliveries that were committed, and start what may start."""
         now_ms = self._clock.now_ms()
-        names: set[str] = set()
         for delivery in deliveries:
             over = self._outbox.add(delivery, now_ms)
-            names.add(delivery.channel)
+            self._changed.add(delivery.channel)
             if over is not None:
                 self._finish(over)
-        self._tell(names)
         self._pump()
 
     def pause(self) -> None:
@@ -138,7 +138,7 @@ class Dispatcher:
     def release(self, *keys: str) -> None:
         """Let deliveries go to another process: nothing is told, but of attempts under way what they come to."""
         self._outbox.cancel(keys, self._clock.now_ms(), "another process goes on with it")
-        self._tell(self._outbox.counts())
+        self._changed.update(self._outbox.counts())
         self._pump()
 
     async def reload(
@@ -178,6 +178,8 @@ class Dispatcher:
 
     def _pump(self) -> None:
         """Start what is due, and set the timer for what is due next."""
+        self._pumps_soon = False
+        self._tell()
         self._disarm()
         if self._paused or self._stopping:
             return
@@ -189,6 +191,7 @@ class Dispatcher:
             task.add_done_callback(self._landed)
         for over in due.overs:
             self._finish(over)
+        self._tell()
         self._disarm()  # what `ended` did may have pumped
         next_ms = self._outbox.next_due_ms()
         if next_ms is not None:
@@ -252,7 +255,9 @@ class Dispatcher:
                 if over is not None:
                     self._finish(over)
             self._broke(error)
-        self._pump()
+        if not self._pumps_soon:  # many land in one turn of the loop
+            self._pumps_soon = True
+            task.get_loop().call_soon(self._pump)
 
     def _finish(self, over: Over) -> None:
         key = over.ending.key
@@ -267,12 +272,14 @@ class Dispatcher:
     def _count(self, over: Over) -> None:
         delivery, ending = over.delivery, over.ending
         self._metrics.ended(delivery.channel, ending.state, delivery.created_ms, ending.at_ms)
-        self._tell({delivery.channel})
+        self._changed.add(delivery.channel)
 
-    def _tell(self, channels: Iterable[str]) -> None:
-        counts = self._outbox.counts()
-        for name in channels:
-            self._metrics.pending(name, counts.get(name, 0))
+    def _tell(self) -> None:
+        if self._changed:
+            counts = self._outbox.counts()
+            for name in self._changed:
+                self._metrics.pending(name, counts.get(name, 0))
+            self._changed.clear()
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -64,6 +64,7 @@ class Metrics:
         self._transitions = self._children("nearcast_transitions_total")
         self._frames = self._children("nearcast_frames_total")
         self._decisions: dict[tuple[str, str, str], Counter] = {}
+        self._of_channels: dict[tuple[str, ...], Any] = {}
         self._all["nearcast_build_info"].labels(_program_version()).set(1)
         self._all["nearcast_config_last_reload_successful"].set(1)
 
@@ -238,7 +239,7 @@ class Metrics:
 
     def attempt(self, channel: str, result: AttemptResult) -> None:
         """One attempt was made."""
-        self._all["nearcast_delivery_attempts_total"].labels(channel, result.value).inc()
+        self._labelled("nearcast_delivery_attempts_total", channel, result.value).inc()
 
     def handoff(self, received_ms: float, handed_ms: float) -> None:
         """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
@@ -246,14 +247,21 @@ class Metrics:
 
     def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:
         """A delivery came to its end."""
-        self._all["nearcast_deliveries_total"].labels(channel, outcome.value).inc()
-        self._all["nearcast_delivery_seconds"].labels(channel).observe(max(ended_ms - created_ms, 0) / 1000)
+        self._labelled("nearcast_deliveries_total", channel, outcome.value).inc()
+        self._labelled("nearcast_delivery_seconds", channel).observe(max(ended_ms - created_ms, 0) / 1000)
 
     def pending(self, channel: str, n: int) -> None:
         """So many deliveries of the channel have not ended."""
-        self._all["nearcast_deliveries_pending"].labels(channel).set(n)
+        self._labelled("nearcast_deliveries_pending", channel).set(n)
 
     # -- the inside ------------------------------------------------------------------------------------------------
+
+    def _labelled(self, name: str, *values: str) -> Any:
+        """The metric of a channel: the library looks it up by text and a lock, once for each message and more."""
+        at = (name, *values)
+        if at not in self._of_channels:
+            self._of_channels[at] = self._all[name].labels(*values)
+        return self._of_channels[at]
 
     def _children(self, name: str) -> dict[tuple[str, ...], Any]:
         """The label sets of a metric whose labels are all known."""

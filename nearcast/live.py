@@ -51,13 +51,13 @@ ROOM_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class Waiting:
-    """One request on its way: either located pings, or other inputs."""
+    """One request on its way: either located pings, or other inputs. Nobody waits for what has no `done`."""
 
-    done: asyncio.Future[Any]
     pings: Pings | None = None
     inputs: Sequence[Input] = ()
     wait: bool = False
     received_ms: float = 0.0
+    done: asyncio.Future[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -90,14 +90,12 @@ class Live:
         """Take accepted pings and sightings of one request; answers once they are durable."""
         if not pings:
             return LocatedAnswer(0, 0, [] if wait else None, [] if wait else None)
-        answer: LocatedAnswer = await self._enqueue(
-            Waiting(self._future(), pings=pings, wait=wait, received_ms=received_ms)
-        )
+        answer: LocatedAnswer = await self._enqueue(Waiting(pings, wait=wait, received_ms=received_ms))
         return answer
 
     async def submit(self, inputs: Sequence[Input]) -> list[bool]:
         """Take other inputs; answers once they are durable. One flag for each event: False, it was there before."""
-        fresh: list[bool] = await self._enqueue(Waiting(self._future(), inputs=inputs))
+        fresh: list[bool] = await self._enqueue(Waiting(inputs=inputs))
         return fresh
 
     def _future(self) -> asyncio.Future[Any]:
@@ -112,14 +110,13 @@ class Live:
         self._rows += size
         self._queue.append(waiting)
         self._wake()
+        waiting.done = self._future()
         return await waiting.done
 
     def ended(self, delivery: Delivery, ending: Ending) -> None:
         """The dispatcher is done with a delivery: the outcome goes into the next step, and is recorded with it."""
-        done = self._future()
-        done.add_done_callback(_look_at)
         item = Ended(ending.key, delivery.decision, delivery.user, ending.state.value, ending.detail, ending.attempts)
-        self._queue.append(Waiting(done, inputs=(item,)))
+        self._queue.append(Waiting(inputs=(item,)))
         self._wake()
 
     async def written(self, write: Callable[..., None], *args: object) -> None:
@@ -280,15 +277,10 @@ class Live:
             await asyncio.sleep(RETRY_S)
             if await self._restored():
                 break
-        self._queue.extendleft(Waiting(self._forgotten(), inputs=w.inputs) for w in reversed(again))
+        self._queue.extendleft(reversed(again))
         self.ready = True
         self.dispatcher.resume()
         log.info("store commits again", seq=self.seq)
-
-    def _forgotten(self) -> asyncio.Future[Any]:
-        done = self._future()
-        done.add_done_callback(_look_at)
-        return done
 
     async def _restored(self) -> bool:
         """Take the state back from the store and prove with a tick that it commits."""
@@ -402,17 +394,11 @@ def _edited(effects: Effects) -> tuple[str, dict[str, bytes]] | None:
 
 
 def _resolve(waiting: Waiting, value: object) -> None:
-    if not waiting.done.done():
+    if waiting.done is not None and not waiting.done.done():
         waiting.done.set_result(value)
 
 
 def _refuse(waiting: Sequence[Waiting]) -> None:
     for entry in waiting:
-        if not entry.done.done():
+        if entry.done is not None and not entry.done.done():
             entry.done.set_exception(Unavailable(1))
-
-
-def _look_at(done: asyncio.Future[Any]) -> None:
-    """Outcomes have nobody who waits for them; a refused one is worked again by `_failed`."""
-    if not done.cancelled():
-        done.exception()
