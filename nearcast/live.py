@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -43,6 +43,9 @@ WAITING_ROWS_MAX = 200_000
 #: A checkpoint is taken after so many rows of tail, or at the first step after so long with any tail.
 CHECKPOINT_ROWS = 500_000
 CHECKPOINT_MS = 15 * 60_000
+#: So many turns of the loop without another request end the wait for more, and so many all in all.
+_TURNS: Final = 2
+_TURNS_MAX: Final = 6
 #: How long between two tries of a store that could not commit.
 RETRY_S = 0.5
 #: A disk that was full is one again until it has room for the largest step and its log: a small one may fit before.
@@ -130,12 +133,12 @@ class Live:
         self._checkpoint_ms = self._now()
         while not (self._stop and not self._queue):
             await self._until_due()
+            await self._until_all_came()
             taken, self._queue, self._rows = list(self._queue), deque(), 0
             now_ms = self._now()
             if taken or self._due(now_ms):
                 await self._work(taken, now_ms)
                 self._maybe_checkpoint(now_ms)
-                await asyncio.sleep(0)  # what has arrived meanwhile goes into the next step, all of it
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when what is waiting has been worked."""
@@ -175,6 +178,19 @@ class Live:
             await self._asleep
         finally:
             alarm.cancel()
+
+    async def _until_all_came(self) -> None:
+        """Let in what is on its way: a step and its commit cost about the same for one request as for ten.
+
+        A request that has arrived needs two turns of the loop to be read and to stand in the queue.
+        """
+        waits, idle = len(self._queue), 0
+        for _ in range(_TURNS_MAX):
+            await asyncio.sleep(0)
+            idle = idle + 1 if len(self._queue) == waits else 0
+            waits = len(self._queue)
+            if idle == _TURNS:
+                return
 
     def _wake(self) -> None:
         if self._asleep is not None and not self._asleep.done():
