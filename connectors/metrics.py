@@ -257,7 +257,7 @@ class Metrics:
     # -- the inside ------------------------------------------------------------------------------------------------
 
     def _labelled(self, name: str, *values: str) -> Any:
-        """The metric of a channel: the library looks it up by text and a lock, once for each message and more."""
+        """The metric of a channel, kept: the library looks labels up under a lock, and a message has five to count."""
         at = (name, *values)
         if at not in self._of_channels:
             self._of_channels[at] = self._all[name].labels(*values)

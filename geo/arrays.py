@@ -15,8 +15,8 @@ LINE_BYTES = 64
 """A line of the processor's cache."""
 
 LARGE_PAGE_BYTES = 1 << 21
-"""A large page of memory. Where the system gives such, reads that are far from each other find their addresses twice as
-fast; it does for what numpy makes, but only to whole pages, and numpy asks for none below twice as much."""
+"""A large page of memory: where the system gives such, reads that are far from each other find their places in less time.
+numpy asks for them where an array has 4 MB or more; only what fills a whole one gets it."""
 
 
 def aligned(count: int, dtype: DTypeLike) -> NDArray[Any]:

@@ -158,7 +158,7 @@ def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArra
         lines += 1 + more
         longest = max(longest, more)
     if longest < FAR_LINES:
-        return LINE * lines, 0  # as many words as fences at least: nobody waits for the records themselves
+        return LINE * lines, 0  # a fence has a word at least, so that nobody waits for the records themselves
     room, most = 0, 0
     for k in range(count):
         whole = peek(arena, records[k])

@@ -111,9 +111,9 @@ class Live:
         if self._rows + size > WAITING_ROWS_MAX:
             raise Busy(1)
         self._rows += size
+        waiting.done = self._future()
         self._queue.append(waiting)
         self._wake()
-        waiting.done = self._future()
         return await waiting.done
 
     def ended(self, delivery: Delivery, ending: Ending) -> None:
