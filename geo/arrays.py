@@ -15,7 +15,7 @@ LINE_BYTES = 64
 """A line of the processor's cache."""
 
 LARGE_PAGE_BYTES = 1 << 21
-"""A large page of memory: where the system gives such, reads that are far from each other find their places in less time.
+"""A large page of memory: where the system gives such, reads that are far from each other find their places sooner.
 numpy asks for them where an array has 4 MB or more; only what fills a whole one gets it."""
 
 
