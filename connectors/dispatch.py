@@ -177,12 +177,14 @@ class Dispatcher:
         return {id(c): c for c in (*self._channels.values(), self._others) if c is not None}
 
     def _pump(self) -> None:
-        """Start what is due, and set the timer for what is due next."""
+        """Start what is due, set the timer for what is due next, and tell of channels that changed."""
         self._pumps_soon = False
-        self._tell()
         self._disarm()
-        if self._paused or self._stopping:
-            return
+        if not self._paused and not self._stopping:
+            self._start_due()
+        self._tell()
+
+    def _start_due(self) -> None:
         loop = asyncio.get_running_loop()
         due = self._outbox.due(self._clock.now_ms())
         for start in due.starts:
@@ -191,7 +193,6 @@ class Dispatcher:
             task.add_done_callback(self._landed)
         for over in due.overs:
             self._finish(over)
-        self._tell()
         self._disarm()  # what `ended` did may have pumped
         next_ms = self._outbox.next_due_ms()
         if next_ms is not None:
