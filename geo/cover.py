@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from geo.arrays import FloatArray, IntArray
+from geo.arrays import LINE_BYTES, FloatArray, IntArray
 from geo.columns import AREA, BLOCK, BOX, CIRCLE, GROUP, Columns
 from geo.geodesic import ecef, inverse
 from geo.kernel import kernel
@@ -23,7 +23,7 @@ PLAIN = 1e-9
 AHEAD = 24
 """So many boxes of a fence are fetched ahead at most."""
 
-LINE = 8
+LINE = LINE_BYTES // 8
 """Numbers in a line of the processor's cache."""
 
 UNTOLD, AT = 2, 3

@@ -72,7 +72,7 @@ class FenceIndex:
     def build(cls, shapes: Sequence[Shape], *, progress: Callable[[int, int], None] | None = None) -> FenceIndex:
         """Build the index of `shapes`; `progress` is told (fences done, fences in all) now and then.
 
-        10,000 city fences take some 2 s of a processor and 150 MB; a million 50 s and 2.2 GB, with coarser cells.
+        10,000 city fences take some 2 s of a processor and 150 MB; a million 50 s and 2.6 GB, with coarser cells.
 
         >>> from geo.shape import Circle
         >>> index = FenceIndex.build([Circle(35.69, 139.7, 100.0), Circle(35.69, 139.7, 500.0)])
@@ -133,7 +133,7 @@ class FenceIndex:
         """(offsets int64[n + 1], fences int32[m]) of n points in degrees; the fences of a point ascend.
 
         Latitudes are within +-90, longitudes within +-180; who calls has refused all else. A call costs 5 us, and then
-        some 0.05 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
+        some 0.03 us a point: whoever has many asks once. So does the engine, which asks for a batch of pings at a time;
         it asks for one point only where a single ping is posted.
         """
         return match(self._tables, np.ascontiguousarray(lat_deg, np.float64), np.ascontiguousarray(lng_deg, np.float64))

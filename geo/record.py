@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo.arrays import IntArray, aligned
+from geo.arrays import LINE_BYTES, IntArray, aligned
 from geo.columns import FENCES_MAX
 from geo.kernel import kernel, maker
 from geo.paint import Painted
@@ -30,7 +30,7 @@ from geo.tiles import FREE, OPEN, TILE_CELLS, above_of, find, rehash, table_size
 STEP = 4
 """Records start at multiples of so many words."""
 
-LINE = 16
+LINE = LINE_BYTES // 4
 """Words in a line of the processor's cache."""
 
 AT_ONCE = 8
@@ -85,10 +85,9 @@ class Cells:
 
     def copied(self) -> Cells:
         """The same cells in other memory."""
-        arena = aligned(_with_spare(len(self.arena)), np.int32)
-        slots = aligned(len(self.slots), np.uint32)
-        arena[: len(self.arena)], slots[:] = self.arena, self.slots
-        return Cells(_longer_table(self.table, 0), slots, arena, self.written)
+        table, slots = (_moved(array, len(array), len(array)) for array in (self.table, self.slots))
+        arena = _moved(self.arena, len(self.arena), _with_spare(len(self.arena)))
+        return Cells(table, slots, arena, self.written)
 
     def filled(self) -> tuple[IntArray, IntArray, IntArray]:
         """(table, slots, arena) as far as they are written, with what lookups touch behind that."""
@@ -123,29 +122,31 @@ def _with_spare(words: int) -> int:
 
 def _longer_table(table: IntArray, tiles: int) -> IntArray:
     """A copy of the table with room for `tiles` tiles in all, and no less than it has."""
-    out = aligned(max(len(table), table_size(tiles)), np.int64)
-    if len(out) == len(table):
-        out[:] = table
-    else:
-        rehash(table, out)
+    size = table_size(tiles)
+    if size <= len(table):
+        return _moved(table, len(table), len(table))
+    out = aligned(size, np.int64)
+    rehash(table, out)
     return out
 
 
 def _longer(slots: IntArray, used: int, size: int) -> IntArray:
     if size <= len(slots):
         return slots
-    out = aligned(size + size // 4, np.uint32)
-    # another version may have gone beyond the end, in a copy of its own
-    used = min(used, len(slots))
-    out[:used] = slots[:used]
-    return out
+    return _moved(slots, used, size + size // 4)
 
 
 def longer_arena(arena: IntArray, used: int, size: int) -> IntArray:
-    """A longer copy; memory that is not written to yet is not taken."""
-    out = aligned(size + size // 2 + BEHIND, np.int32)
-    used = min(used, len(arena))
-    out[:used] = arena[:used]
+    """A copy of what is used, with room for `size` words and half as much again."""
+    return _moved(arena, used, _with_spare(size))
+
+
+def _moved(array: IntArray, used: int, size: int) -> IntArray:
+    """What is used of an array, in one of another size; memory that is not written to yet is not taken."""
+    out = aligned(size, array.dtype)
+    # another version may have gone beyond the end, in a copy of its own
+    used = min(used, len(array))
+    out[:used] = array[:used]
     return out
 
 

@@ -179,26 +179,30 @@ def test_edges_looked_at_side_by_side_say_what_each_of_them_says(edges: int, rea
             x, y = np.clip(np.rint(near), -reach, reach).astype(int).tolist()
         meta = odd | west << 1 | edges << 2 | tolerance << 16
         inside, unsure = in_entry(words, len(words), meta, (x & 0xFFFF) | y << 16)
-        wanted, wanted_unsure = _by_each_edge(halves.tolist(), odd, west, tolerance, x, y)
+        wanted, wanted_unsure, is_on_edge = _by_each_edge(halves.tolist(), odd, west, tolerance, x, y)
         assert unsure == wanted_unsure
-        assert unsure or inside == wanted
+        assert inside == wanted or is_on_edge
+        assert unsure or not is_on_edge
         found[unsure] += 1
     assert found[False] > 20 or edges > 5
     assert found[True] > 20 or not edges
 
 
-def _by_each_edge(edges: list[list[int]], odd: int, west: int, tolerance: int, x: int, y: int) -> tuple[bool, bool]:
-    """(inside, unsure), in whole numbers of Python."""
-    inside, unsure = odd == 1, False
+def _by_each_edge(
+    edges: list[list[int]], odd: int, west: int, tolerance: int, x: int, y: int
+) -> tuple[bool, bool, bool]:
+    """(inside, unsure, on an edge), in whole numbers of Python."""
+    inside, unsure, is_on_edge = odd == 1, False, False
     for x0, y0, x1, y1 in edges:
         dx, dy = x1 - x0, y1 - y0
         side = dx * (y - y0) - dy * (x - x0)
         beyond = max(min(x0, x1) - x, x - max(x0, x1), min(y0, y1) - y, y - max(y0, y1))
         unsure |= abs(side) <= tolerance * (abs(dx) + abs(dy)) and beyond <= tolerance
         if (y0 > y) != (y1 > y):
+            is_on_edge |= side == 0
             is_east = (side > 0) == (y1 > y0)
             inside ^= is_east != bool(west)
-    return inside, unsure
+    return inside, unsure, is_on_edge
 
 
 def test_a_place_of_a_cell_is_rounded_to_the_nearest_step() -> None:
