@@ -6,11 +6,11 @@ An entry is a row of int32: the fence, then
 
     odd | west << 1 | edges << 2 | tolerance << 16
 
-then two words an edge: x0 and y0, x1 and y1, int16 each, low half first. They are places in the plane of the cell's
-face, from the middle of the cell, SCALE of them to a step of the lattice: a finer ruler than any fix, on which points
-are put down too. Edges are clipped to a slightly larger hexagon. A point is inside if `odd`, changed by each edge that
-a ray from it crosses, east along the rows of cells or `west`. Where the border leaves the hexagon on the side that the
-ray goes to, an upright edge beyond all points stands for what follows.
+then where each edge begins, then the way of each to its end: a word each, x and y, int16, x low. Places are in the
+plane of the cell's face, from the middle of the cell, SCALE of them to a step of the lattice: a finer ruler than any
+fix, on which points are put down too. Edges are clipped to a slightly larger hexagon. A point is inside if `odd`,
+changed by each edge that a ray from it crosses, east along the rows of cells or `west`. Where the border leaves the
+hexagon on the side that the ray goes to, an upright edge beyond all points stands for what follows.
 
 All this is rounded, and edges that are nearly in line are joined to one. But the border in the cell can be drawn back
 to these edges without ever being further than `tolerance` from them: corners that are left out lie in the hexagon, and
@@ -82,17 +82,19 @@ class Scratch(NamedTuple):
 def in_entry(words: IntArray, end: int, meta: int, place: int) -> tuple[bool, bool]:
     """(inside, unsure) of a point at a `place_of` the cell by the edges that end before `words[end]`.
 
-    They are looked at by FEW or by MANY. Of the last some may have been seen before, or be words before the edges,
+    They are looked at by FEW or by MANY. Of the last some may have been seen before, or be no edges but other words,
     which are in the same lines of the cache mostly.
     """
     left, crossed, near = (meta >> 2) & 0x3FFF, 0, 0
+    ways = end - left
     if left <= FEW:
-        found = look_at_few(words, end - 2 * FEW, FEW - left, meta, place)
+        found = look_at_few(words, ways - FEW, end - FEW, FEW - left, meta, place)
     else:
+        begins = ways - left
         while left > MANY:
-            found = look_at_many(words, end - 2 * left, 0, meta, place)
-            crossed, near, left = crossed ^ found, near | found, left - MANY
-        found = look_at_many(words, end - 2 * MANY, MANY - left, meta, place)
+            found = look_at_many(words, begins, end - left, 0, meta, place)
+            crossed, near, begins, left = crossed ^ found, near | found, begins + MANY, left - MANY
+        found = look_at_many(words, ways - MANY, end - MANY, MANY - left, meta, place)
     crossed, near = crossed ^ found, near | found
     return ((crossed ^ meta) & 1) != 0, near > 1
 
@@ -125,14 +127,20 @@ def put_entry(
     count, west = _close(scratch, count, exits)
     meta = west << 1 | count << 2 | (math.ceil(tolerance * SCALE) + ROUNDED) << 16
     end = used + 2 + 2 * count
-    for k in range(2 * count):
-        low, high = int(scratch.edges[2 * k]), int(scratch.edges[2 * k + 1])
-        words[used + 2 + k] = (low & 0xFFFF) | high << 16
+    for k in range(count):
+        x0, y0, x1, y1 = scratch.edges[4 * k : 4 * k + 4]
+        words[used + 2 + k] = _pair(int(x0), int(y0))
+        words[used + 2 + count + k] = _pair(int(x1) - int(x0), int(y1) - int(y0))
     odd = _odd(columns, f, w, i, j, words, end, meta) if count <= EDGES_MAX else -1
     if odd < 0:
         return put_asking(words, used, f)
     words[used], words[used + 1] = f, meta | odd
     return end
+
+
+@kernel
+def _pair(x: int, y: int) -> int:
+    return (x & 0xFFFF) | y << 16
 
 
 @kernel
