@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.intake import Intake
     from connectors.metrics import Metrics
 
-    Handler = Callable[[web.Request], Awaitable[web.Response]]
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 __all__ = ["HttpServer", "HttpSettings", "make_app"]
 
@@ -167,8 +167,9 @@ class Way:
         access, handler, path = route.access, route.handler, route.path
         check, counted, now_s = self._gatekeeper.check, self._metrics.request, self._clock.monotonic_s
 
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             began_s = now_s()
+            response: web.StreamResponse
             try:
                 check(request, access)
                 response = await handler(request)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from connectors.http_answers import RefusedRequest, answer, come_again
 from connectors.http_body import is_ndjson, read_body
 from connectors.http_query import degrees, number, wait_asked
+from connectors.http_whole import Whole, is_plain
 from connectors.intake import LocatedAnswer, NotNowError
 from engine.event import decode_events
+from engine.outward import to_json
 from engine.ping_reader import PingReader
 from engine.rate import Rates
 
@@ -54,7 +56,7 @@ class Ingest:
             self._rates = Rates(per_s=per_s, holds=holds)
         self._settings = settings
 
-    async def pings(self, request: web.Request) -> web.Response:
+    async def pings(self, request: web.Request) -> web.StreamResponse:
         """Take pings and sightings: 202, or 422 when all of them are bad."""
         wait = wait_asked(request)
         if wait and not self._settings.waits:
@@ -83,7 +85,8 @@ class Ingest:
         if wait:
             told["decisions"], told["messages"] = located.decisions or [], located.messages or []
         self._count("pings", read.count, located.accepted, located.duplicate, read.rejected)
-        return answer(told, _status(read.count, read.rejected))
+        status = _status(read.count, read.rejected)
+        return Whole(to_json(told), status) if is_plain(request) else answer(told, status)
 
     async def events(self, request: web.Request) -> web.Response:
         """Take events: 202, or 422 when all of them are bad."""

@@ -1,0 +1,80 @@
+"""Answers in one piece: head and body as they go over the wire, for requests that come by the thousand.
+
+Owns which requests can be answered so, and the bytes of the head: those that aiohttp writes of a `web.Response`. It
+makes them of a dictionary, field by field, anew for each answer, which costs as much as the reading of fifty pings.
+Must not know what is answered.
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http import SERVER_SOFTWARE
+
+from connectors.clock import MachineClock
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+
+_SECOND_MS: Final = 1000
+_now_ms: Final = MachineClock().now_ms
+
+
+def is_plain(request: web.BaseRequest) -> bool:
+    """Whether the answer to a request needs nothing but a status and a body: its connection stays as it is."""
+    return request.keep_alive and request.version == HttpVersion11
+
+
+class Whole(web.StreamResponse):
+    """JSON in one piece, to a request that `is_plain` and no HEAD."""
+
+    def __init__(self, body: bytes, status: int) -> None:
+        super().__init__(status=status)
+        self._json = body
+
+    @property
+    def keep_alive(self) -> bool:
+        """True: other requests are not answered so."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Nothing is written before all is."""
+        self._to = request.writer
+        return self._to
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - all of it is there already
+        """Write head and body."""
+        body = self._json
+        await self._to.write_eof(b"%b%d\r\n%b%b" % (_begin(self.status), len(body), _end.of(_now_ms()), body))
+
+
+class _End:
+    """The end of a head, which is the same for all answers of one second."""
+
+    __slots__ = ("_bytes", "_second")
+
+    def __init__(self) -> None:
+        self._second, self._bytes = -1, b""
+
+    def of(self, now_ms: int) -> bytes:
+        """That of an instant."""
+        second = now_ms // _SECOND_MS
+        if second != self._second:
+            date = formatdate(second, usegmt=True)
+            self._second, self._bytes = second, f"Date: {date}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()
+        return self._bytes
+
+
+_end: Final = _End()
+_begins: Final[dict[int, bytes]] = {}
+
+
+def _begin(status: int) -> bytes:
+    """The head up to the length of the body."""
+    if status not in _begins:
+        phrase = HTTPStatus(status).phrase
+        _begins[status] = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
+    return _begins[status]
