@@ -39,7 +39,7 @@ class NameKeys:
             self._keys = longer
         keys = self._keys[slots]
         if (keys[:, 0] == _UNKNOWN).any():
-            new = np.unique(slots[keys[:, 0] == _UNKNOWN])
+            new = slots[keys[:, 0] == _UNKNOWN]  # one of them may come several times
             letters = b"".join([_first(names[slot]) for slot in new.tolist()])
             self._keys[new] = np.frombuffer(letters, ">u8").reshape(-1, 2)
             keys = self._keys[slots]

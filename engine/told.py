@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROSSED: Kind.CROSSED}
 #: The rank of a place by id takes fewer bits.
 _RANK_BITS = 32
+#: So few records are put in order one by one, by the names themselves: arrays cost more until there are many.
+_FEW = 64
 #: Causes by their numbers in `engine/layout.py`.
 CAUSES = ("fix", "timer", "silent", "edited", "sighting")
 
@@ -210,6 +212,8 @@ def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Ar
     """The order in which records are told."""
     if records.size == 1:
         return np.zeros(1, np.int64)
+    if records.size <= _FEW and not has_moved:
+        return _order_of_few(records, devices, rank)
     place = np.where(records["kind"] == MOVED, 0, records["place"]) if has_moved else records["place"]
     within = [records["kind"].astype(np.int64) << _RANK_BITS | rank[place], *([_hands(records)] if has_moved else ())]
     request, time_ms, slot = records["request"], records["time_ms"], records["slot"]
@@ -221,6 +225,14 @@ def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Ar
     slots, names = slot.tolist(), devices.names
     by_name = {number: rank for rank, number in enumerate(sorted(set(slots), key=names.__getitem__))}
     return np.lexsort([*within, [by_name[number] for number in slots], time_ms, request])
+
+
+def _order_of_few(records: Array, devices: Devices, rank: Array) -> Array:
+    """The same of few records, where nobody changed hands."""
+    names = map(devices.names.__getitem__, records["slot"].tolist())
+    columns = [records[name].tolist() for name in ("request", "time_ms", "kind")]
+    keys = list(zip(*columns[:2], names, columns[2], rank[records["place"]].tolist(), strict=True))
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def _are_shared(slot: Array, keys: Sequence[Array]) -> bool:
