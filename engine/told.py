@@ -32,7 +32,7 @@ KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROS
 #: The rank of a place by id takes fewer bits.
 _RANK_BITS = 32
 #: So few records are put in order one by one, by the names themselves: arrays cost more until there are many.
-_FEW = 64
+_FEW = 48
 #: Causes by their numbers in `engine/layout.py`.
 CAUSES = ("fix", "timer", "silent", "edited", "sighting")
 

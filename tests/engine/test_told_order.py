@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,8 +25,16 @@ def entered(stage: Stage, names: list[str], seconds: int) -> list[tuple[str, str
     return [(told.device, told.place.id) for told in effects.transitions]
 
 
+@pytest.mark.parametrize("few", [0, 1_000], ids=["many", "few"])
 @given(names=st.lists(NAMES, min_size=1, max_size=12, unique=True), later=st.lists(NAMES, max_size=6, unique=True))
-def test_devices_come_by_name_whoever_had_their_numbers_before(names: list[str], later: list[str]) -> None:
+def test_devices_come_by_name_whoever_had_their_numbers_before(few: int, names: list[str], later: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.told._FEW", few)
+        by_name(names, later)
+
+
+def by_name(names: list[str], later: list[str]) -> None:
+    """They come so, and so do others who get the numbers of some that were erased."""
     stage = Stage(SITE)
     assert entered(stage, names, 0) == [(name, place) for name in sorted(names) for place in "ab"]
     stage.step([Erased(name) for name in names[::2]])
