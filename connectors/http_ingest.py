@@ -85,10 +85,9 @@ class Ingest:
         if wait:
             told["decisions"], told["messages"] = located.decisions or [], located.messages or []
         self._count("pings", read.count, located.accepted, located.duplicate, read.rejected)
-        status = _status(read.count, read.rejected)
-        return Whole(to_json(told), status) if is_plain(request) else answer(told, status)
+        return _answer(request, told, _status(read.count, read.rejected))
 
-    async def events(self, request: web.Request) -> web.Response:
+    async def events(self, request: web.Request) -> web.StreamResponse:
         """Take events: 202, or 422 when all of them are bad."""
         ndjson = is_ndjson(request)
         settings = self._settings
@@ -105,7 +104,8 @@ class Ingest:
             )
             accepted, duplicate = await self._intake.noted(decoded.inputs)
         self._count("events", decoded.count, accepted, duplicate, decoded.rejected)
-        return answer(_told(accepted, duplicate, decoded.rejected), _status(decoded.count, decoded.rejected))
+        told = _told(accepted, duplicate, decoded.rejected)
+        return _answer(request, told, _status(decoded.count, decoded.rejected))
 
     async def near(self, request: web.Request) -> web.Response:
         """The fences that a phone should register with its operating system."""
@@ -130,6 +130,10 @@ class Ingest:
     def _count(self, what: str, count: int, accepted: int, duplicate: int, rejected: Sequence[Rejected]) -> None:
         reasons = Counter(r.reason.value for r in rejected) if rejected else {}
         self._metrics.taken(what, received=count, accepted=accepted, duplicate=duplicate, rejected=reasons)
+
+
+def _answer(request: web.Request, told: dict[str, Any], status: int) -> web.StreamResponse:
+    return Whole(to_json(told), status) if is_plain(request) else answer(told, status)
 
 
 def _status(count: int, rejected: Sequence[Rejected]) -> int:

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from connectors.http_whole import Whole, _End
-from tests.connectors.http_world import PING, Served, over_http
+from tests.connectors.http_world import PING, T0, Served, over_http
 
+EVENT = b'{"id": "e-1", "user": "u-7", "type": "purchase", "time": %d}' % T0
 GOOD = json.dumps(PING).encode()
 BAD = json.dumps({**PING, "lat": 91}).encode()
 
 
 def asking(body: bytes, version: str = "1.1", *more: str) -> bytes:
-    lines = [f"POST /v1/pings HTTP/{version}", "Host: h", f"Content-Length: {len(body)}", *more, "", ""]
+    path = "/v1/events" if body == EVENT else "/v1/pings"
+    lines = [f"POST {path} HTTP/{version}", "Host: h", f"Content-Length: {len(body)}", *more, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
@@ -25,7 +27,7 @@ def undated(answer: bytes) -> bytes:
     return re.sub(rb"Date: [^\r]*", b"Date:", answer)
 
 
-@pytest.mark.parametrize("body", [GOOD, BAD, b"[]"])
+@pytest.mark.parametrize("body", [GOOD, BAD, b"[]", EVENT])
 @over_http()
 async def test_an_answer_in_one_piece_is_that_of_aiohttp(served: Served, body: bytes) -> None:
     await served.raw(asking(body, "1.1", "Connection: close"))  # the next two are repeated alike
