@@ -45,7 +45,7 @@ class Whole(web.StreamResponse):
         self._to = request.writer
         return self._to
 
-    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - all of it is there already
+    async def write_eof(self, data: bytes = b"") -> None:
         """Write head and body."""
         body = self._json
         await self._to.write_eof(b"%b%d\r\n%b%b" % (_begin(self.status), len(body), _end.of(_now_ms()), body))
