@@ -42,7 +42,7 @@ warm: install ## compile the fast parts now (every command does it by itself whe
 demo: install ## see it work: Tokyo on a Wednesday at 16:59:30, a simulated crowd, pushes in the terminal
 	@$(BIN)/nearcast demo
 
-test: warm ## all tests, less than ten minutes
+test: warm ## all tests, about a quarter of an hour
 	@$(BIN)/python -m pytest
 
 test-long: warm ## the long forms of the tests too: more seeds, more kills, larger cities
