@@ -8,6 +8,7 @@ Must not know what is answered.
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,6 @@ from connectors.clock import MachineClock
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-_SECOND_MS: Final = 1000
 _now_ms: Final = MachineClock().now_ms
 
 
@@ -48,33 +48,17 @@ class Whole(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Write head and body."""
         body = self._json
-        await self._to.write_eof(b"%b%d\r\n%b%b" % (_begin(self.status), len(body), _end.of(_now_ms()), body))
+        await self._to.write_eof(b"%b%d\r\n%b%b" % (_begin(self.status), len(body), _end(_now_ms() // 1000), body))
 
 
-class _End:
-    """The end of a head, which is the same for all answers of one second."""
-
-    __slots__ = ("_bytes", "_second")
-
-    def __init__(self) -> None:
-        self._second, self._bytes = -1, b""
-
-    def of(self, now_ms: int) -> bytes:
-        """That of an instant."""
-        second = now_ms // _SECOND_MS
-        if second != self._second:
-            date = formatdate(second, usegmt=True)
-            self._second, self._bytes = second, f"Date: {date}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()
-        return self._bytes
-
-
-_end: Final = _End()
-_begins: Final[dict[int, bytes]] = {}
-
-
+@lru_cache
 def _begin(status: int) -> bytes:
     """The head up to the length of the body."""
-    if status not in _begins:
-        phrase = HTTPStatus(status).phrase
-        _begins[status] = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
-    return _begins[status]
+    phrase = HTTPStatus(status).phrase
+    return f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
+
+
+@lru_cache(maxsize=1)
+def _end(second: int) -> bytes:
+    """The end of the head, in a second since the epoch."""
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n".encode()

@@ -294,17 +294,14 @@ def _fixed(array: Array) -> Array:
 
 def counted(rows: Rows) -> Counted:
     """What became of the rows of each request of a batch that was worked."""
-    code, borders = rows.code, rows.borders
-    count = borders.copy()
-    count[1:] -= borders[:-1]
-    if not code.any():
-        none = np.zeros_like(count)
-        return Counted(count, none, none)
-    ends = np.concatenate([_ZERO, borders])
+    code, ends = rows.code, np.concatenate([_ZERO, rows.borders])
 
     def each(what: Array) -> Array:
         return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])
 
+    count = np.diff(ends)
+    if not code.any():
+        return Counted(count, np.zeros_like(count), np.zeros_like(count))
     duplicate = each(code == DUPLICATE)
     return Counted(count - duplicate, duplicate, each(code == LATE))
 
