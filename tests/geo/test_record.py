@@ -185,7 +185,7 @@ def test_edges_looked_at_side_by_side_say_what_each_of_them_says(edges: int, rea
         meta = odd | west << 1 | edges << 2 | tolerance << 16
         inside, unsure = in_entry(words, len(words), meta, (x & 0xFFFF) | y << 16)
         wanted, wanted_unsure, is_on_edge = _by_each_edge(halves.tolist(), odd, west, tolerance, x, y)
-        assert unsure == wanted_unsure or (unsure and _reaches_beyond_int16(halves, tolerance))
+        assert unsure == wanted_unsure
         assert inside == wanted or is_on_edge
         assert unsure or not is_on_edge
         found[unsure] += 1
@@ -219,11 +219,6 @@ def _by_few_and_by_many(words: IntArray, metas: IntArray, places: IntArray) -> I
         found[k, 0] = look_at_few(words, at, at + MANY, 1, metas[k], places[k])
         found[k, 1] = look_at_many(words, at, at + MANY, 2, metas[k], places[k])
     return found
-
-
-def _reaches_beyond_int16(halves: IntArray, tolerance: int) -> bool:
-    """True if some edge and its tolerance are so long that they end, for what looks at them, at the ends of int16."""
-    return int(np.abs(halves[:, 2:].astype(int) - halves[:, :2]).max()) + 2 * tolerance > 0x7FFF
 
 
 def _by_each_edge(
