@@ -197,8 +197,7 @@ class Devices:
 
     def make_room_for_timers(self, timers: int) -> None:
         """Have the queue take so many entries more."""
-        if int(self.state.book[layout.QUEUED]) + timers >= self.state.queue.size:
-            self._fit(timers=timers)
+        self._fit(timers=timers)
 
     def keep_usable(self, wanted: bool) -> None:
         """Keep the fix that a way may start from, or do so no longer."""
