@@ -121,13 +121,13 @@ def test_an_exception_is_one_line_that_says_where() -> None:
 
 def test_what_libraries_log_looks_and_is_cleaned_like_ours() -> None:
     out, _ = logged()
-    library = logging.getLogger("some.library")
+    library = logging.getLogger("of.others")
     library.info("chatter")
     library.warning("near %s", POSITION[0])
     library.error("bad")
     assert [(line["logger"], line["level"], line["event"]) for line in lines(out)] == [
-        ("some.library", "warning", "near [hidden]"),
-        ("some.library", "error", "bad"),
+        ("of.others", "warning", "near [hidden]"),
+        ("of.others", "error", "bad"),
     ]
 
 
