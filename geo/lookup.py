@@ -150,9 +150,9 @@ def _find_records(slots: IntArray, arena: IntArray, count: int, records: IntArra
         slot = peek(slots, records[k]) if records[k] >= 0 else 0
         start, more = (slot >> 3) * STEP, slot & 7
         records[k] = start
-        # most records have one line or two: nothing to foresee
+        # most records have one line or two: nothing to foresee, and the arena's first line is always at hand
         fetch(arena, start)
-        fetch(arena, start + LINE * min(more, 1))
+        fetch(arena, start + LINE if more > 0 else 0)
         for line in range(2, more + 1):
             fetch(arena, start + LINE * line)
         lines += 1 + more
