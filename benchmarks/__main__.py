@@ -43,8 +43,12 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "run-10000-100": partial(run.bench, batch=100, fences=10_000),
     "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
     "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
+    "run-50000-100": partial(run.bench, batch=100, fences=50_000),
 }
-LONG = ("replay-store", "occasion-10000", "run-10000-1000-told", "run-10000-100", "run-10000-1", "run-50000-1000")
+LONG = (
+    "replay-store", "occasion-10000", "run-10000-1000-told", "run-10000-100", "run-10000-1", "run-50000-1000",
+    "run-50000-100",
+)  # fmt: skip
 """Not in the quick form."""
 CURVE = "curve-"
 """What stands before a curve's name on the command line."""
