@@ -124,7 +124,8 @@ class Metrics:
         self.happened(effects.counted, effects.transitions, effects.decisions)
         for delivery in effects.deliveries:
             self.begun(delivery.channel)
-        self.resent(len(effects.resent))
+        if effects.resent:
+            self.resent(len(effects.resent))
 
     def happened(
         self, counted: Iterable[Counted], transitions: Iterable[Transition], decisions: Iterable[Decision]
@@ -134,7 +135,8 @@ class Metrics:
         if late:
             self._all["nearcast_pings_late_total"].inc(late)
         for kind, count in count_kinds(transitions).items():
-            self._transitions[(kind.value,)].inc(count)
+            if count:
+                self._transitions[(kind.value,)].inc(count)
         for decision in decisions:
             self.decision(decision.rule, decision.outcome.value, decision.reason.value)
 

@@ -1,7 +1,7 @@
 """The file channel: one line of JSON for each message, appended.
 
 Owns the lines. Must not know who rotates or reads the file. Promises: at least once; a line that was reported is on
-disk. Costs: one write and one sync for all messages that come while the one before is under way.
+disk. Costs: one write and one sync for all messages that come together, or while the write before is under way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from connectors.writing import Writing
 from engine.ports import Attempt, AttemptResult
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class FileChannel:
         self._path = path
         self._clock = clock
         self._waiting: list[tuple[bytes, asyncio.Future[Attempt]]] = []
+        self._disk = Writing(clock)
         self._writing: asyncio.Task[None] | None = None
 
     async def attempt(self, delivery: Delivery, number: int) -> Attempt:
@@ -44,12 +46,13 @@ class FileChannel:
         """Wait for what is being written."""
         if self._writing is not None:
             await self._writing
+        self._disk.close()
 
     async def _write(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                await asyncio.to_thread(append, self._path, [line for line, _ in batch])
+                await self._disk.call(append, self._path, [line for line, _ in batch])
                 attempt = Attempt(AttemptResult.OK, handed_ms=self._clock.exact_ms())
             except OSError as error:
                 attempt = Attempt(AttemptResult.RETRY, f"`{self._path}`: {error.strerror or error}")
@@ -64,9 +67,7 @@ def append(path: Path, lines: Sequence[bytes]) -> None:
 
     The half of a line that a crash left behind is closed first, so that it spoils no other.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    handle, made = _opened(path)
     try:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
@@ -81,6 +82,16 @@ def append(path: Path, lines: Sequence[bytes]) -> None:
         os.close(handle)
     if made:
         _sync_folder(path.parent)
+
+
+def _opened(path: Path) -> tuple[int, bool]:
+    """The file, and whether it was made, with its folder."""
+    how = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, how), False
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, how | os.O_CREAT, 0o640), True
 
 
 def _write_all(handle: int, data: bytes) -> None:

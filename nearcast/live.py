@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from connectors.intake import Busy, LocatedAnswer, Unavailable
+from connectors.writing import Writing
 from engine.outward import decision_line, message_line
 from engine.pings import located, with_own_names
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import Copied, copied, packed
 from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, encode_frame
 from nearcast.recover import recover
-from nearcast.writing import Writing
 from rules.facts import Outcome
 from rules.ids import action_key
 

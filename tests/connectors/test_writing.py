@@ -1,4 +1,4 @@
-"""Where the store is written: on the loop while the disk is quick, in a thread when it is slow."""
+"""Where a file is written: on the loop while the disk is quick, in a thread when it is slow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nearcast.writing import SLOW_S, Writing
+from connectors.writing import SLOW_S, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Where the store is written: on the event loop itself while the disk is quick, else in one thread beside it.
+"""Where a file is written: on the event loop itself while its disk is quick, else in one thread beside it.
 
 Owns that choice. Must not know what is written. A write of 0.2 ms costs less than the two changes of thread that would
 keep it off the loop, each of which may wait for the interpreter: with a thread, half of all processor time of small
@@ -30,7 +30,7 @@ class Writing:
         self._now_s = clock.monotonic_s
         self._usual_s = 0.0
         self._beside = False
-        self._thread = ThreadPoolExecutor(1, "commit")
+        self._thread = ThreadPoolExecutor(1, "writing")
 
     @property
     def beside(self) -> bool:
