@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from rules.model import Rule
     from rules.place import Place
 
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
+
 
 @dataclass(slots=True)
 class Judged:
@@ -74,7 +76,7 @@ class Judge:
         """The kinds of transitions at a place that have rules, as bits."""
         # An edit ends stays at places as they were: what is still there is judged as it is now.
         place = self.site.places.get(place.id, place)
-        return sum(1 << number for number, kind in KINDS.items() if self.site.rules.for_transition(place, kind))
+        return sum(1 << _NUMBERS[kind] for kind in self.site.rules.kinds_at(place))
 
     def _transition(self, told: Transition, judged: Judged) -> None:
         # An edit ends stays at places as they were: what is still there is judged as it is now.

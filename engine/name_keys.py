@@ -26,10 +26,10 @@ class NameKeys:
     def __init__(self) -> None:
         self._keys = np.zeros((0, 2), np.uint64)
 
-    def of(self, slots: Array, names: Sequence[str]) -> tuple[Array, Array]:
-        """The more and the less significant number of each slot's name, as uint64; `names` are those of all slots.
+    def of(self, slots: Array, names: Sequence[str]) -> Array:
+        """The more and the less significant number of each slot's name, uint64[slots, 2]; `names` are of all slots.
 
-        >>> high, low = NameKeys().of(np.array([0, 1, 2]), ["b", "a", "a phone of a long name"])
+        >>> high, low = NameKeys().of(np.array([0, 1, 2]), ["b", "a", "a phone of a long name"]).T
         >>> bool(high[1] < high[2] < high[0]), low.tolist()[:2]
         (True, [0, 0])
         """
@@ -43,7 +43,7 @@ class NameKeys:
             letters = b"".join([_first(names[slot]) for slot in new.tolist()])
             self._keys[new] = np.frombuffer(letters, ">u8").reshape(-1, 2)
             keys = self._keys[slots]
-        return keys[:, 0], keys[:, 1]
+        return keys
 
     def forget(self, slot: int) -> None:
         """The slot will be another device's."""

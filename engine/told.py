@@ -20,6 +20,7 @@ import numpy as np
 from engine.batch import NO_REQUEST
 from engine.ids import episode_id
 from engine.layout import CROSSED, DWELLED, ENTERED, EXITED, MOVED, TOLD, TOLDS, WITH, Array
+from engine.told_order import put_in_order
 from rules.facts import Kind
 from rules.ids import h
 
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
 
 #: Kinds by their numbers in `engine/layout.py`.
 KINDS = {DWELLED: Kind.DWELLED, EXITED: Kind.EXITED, ENTERED: Kind.ENTERED, CROSSED: Kind.CROSSED}
-#: The rank of a place by id takes fewer bits.
-_RANK_BITS = 32
-#: So few records are put in order one by one, by the names themselves: arrays cost more until there are many.
-_FEW = 48
+_NO_HANDS = np.empty(0, np.int64)
 #: Causes by their numbers in `engine/layout.py`.
 CAUSES = ("fix", "timer", "silent", "edited", "sighting")
 
@@ -210,37 +208,16 @@ def _telling(devices: Devices, records: Array, places: Sequence[Place], rank: Ar
 
 def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Array:
     """The order in which records are told."""
-    if records.size == 1:
-        return np.zeros(1, np.int64)
-    if records.size <= _FEW and not has_moved:
-        return _order_of_few(records, devices, rank)
-    place = np.where(records["kind"] == MOVED, 0, records["place"]) if has_moved else records["place"]
-    within = [records["kind"].astype(np.int64) << _RANK_BITS | rank[place], *([_hands(records)] if has_moved else ())]
-    request, time_ms, slot = records["request"], records["time_ms"], records["slot"]
-    high, low = devices.name_keys.of(slot, devices.names)
-    order = np.lexsort([*within, low, high, time_ms, request])
-    if not _are_shared(slot[order], [column[order] for column in (low, high, time_ms, request)]):
-        return order
-    # names of one beginning at one instant of a request: only now are they worth to be looked at
-    slots, names = slot.tolist(), devices.names
-    by_name = {number: rank for rank, number in enumerate(sorted(set(slots), key=names.__getitem__))}
-    return np.lexsort([*within, [by_name[number] for number in slots], time_ms, request])
-
-
-def _order_of_few(records: Array, devices: Devices, rank: Array) -> Array:
-    """The same of few records, where nobody changed hands."""
-    names = map(devices.names.__getitem__, records["slot"].tolist())
-    columns = [records[name].tolist() for name in ("request", "time_ms", "kind")]
-    keys = list(zip(*columns[:2], names, columns[2], rank[records["place"]].tolist(), strict=True))
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
-
-
-def _are_shared(slot: Array, keys: Sequence[Array]) -> bool:
-    """Whether devices share all of these keys, by which they are in order."""
-    others = slot[1:] != slot[:-1]
-    for key in keys:
-        others &= key[1:] == key[:-1]
-    return bool(others.any())
+    slots, names = records["slot"], devices.names
+    hands = _hands(records) if has_moved else _NO_HANDS
+    order, aside = np.empty(records.size, np.int64), np.empty(records.size, np.int64)
+    if put_in_order(records, devices.name_keys.of(slots, names), hands, rank, order, aside):
+        # names of one beginning at one instant of a request: only now are they worth to be looked at
+        by_name = {slot: n for n, slot in enumerate(sorted(set(slots.tolist()), key=names.__getitem__))}
+        keys = np.zeros((records.size, 2), np.uint64)
+        keys[:, 0] = [by_name[slot] for slot in slots.tolist()]
+        put_in_order(records, keys, hands, rank, order, aside)
+    return order
 
 
 def _hands(records: Array) -> Array:

@@ -94,6 +94,11 @@ class RuleSet:
         """True if a rule may act on transitions of a kind, at whatever place."""
         return kind in self._transitions
 
+    def kinds_at(self, place: Place) -> set[Kind]:
+        """The kinds of transitions at a place that a rule may act on."""
+        refs = _refs(place)
+        return {kind for kind, named in self._transitions.items() if any(ref in named for ref in refs)}
+
     def for_transition(self, place: Place, kind: Kind, dwell_ms: int | None = None) -> tuple[Rule, ...]:
         """The rules that may act on a transition, each once, however many of its triggers fit, by (-priority, id).
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.facts import Kind
-from rules.model import Rule, Trigger
+from rules.model import TRANSITIONS, Rule, Trigger
 from rules.place import Place, PlaceKind, PlaceRef
 from rules.ruleset import RuleSet
 from tests.rules.scene import FOOD, PLACES, RULE, SHINJUKU, SOHO, STORE, TEMPLATES, event, rule_of, rule_set
@@ -53,6 +53,8 @@ def test_rules_are_found_by_id_tag_and_group_and_by_no_place_at_all() -> None:
     assert ids(rules.for_transition(SHINJUKU, Kind.ENTERED)) == ["anywhere"]
     assert ids(rules.for_transition(SOHO, Kind.EXITED)) == ["leaving"]
     assert rules.for_transition(SOHO, Kind.CROSSED) == ()
+    for place in (SOHO, STORE, SHINJUKU):
+        assert rules.kinds_at(place) == {kind for kind in TRANSITIONS if rules.for_transition(place, kind)}
 
 
 def test_the_higher_priority_comes_first_and_then_the_id() -> None:
