@@ -3,7 +3,7 @@
 Owns that choice. Must not know what is written. A write of 0.2 ms costs less than the two changes of thread that would
 keep it off the loop, each of which may wait for the interpreter: with a thread, half of all processor time of small
 requests went into them, and the slowest answers came five times later. A disk that takes milliseconds would hold up
-everything else, so there the thread is worth its price. What arrives meanwhile gathers for the next step either way.
+everything else, so there the thread is worth its price. What comes meanwhile gathers for the next write either way.
 """
 
 from __future__ import annotations
