@@ -1,8 +1,8 @@
 """What was told, in the order in which it is judged: columns, of which objects are made when somebody looks.
 
-Owns that order, the ids of transitions, and their shape. Must not know how they were found nor what they cause. Most
-transitions are at places that no rule names: they are counted, and never become objects. Instants are epoch
-milliseconds.
+Owns the ids of transitions, their shape, and what their order goes by (`told_order` puts them in it). Must not know how
+they were found nor what they cause. Most transitions are at places that no rule names: they are counted, and never
+become objects. Instants are epoch milliseconds.
 """
 
 from __future__ import annotations
