@@ -72,7 +72,8 @@ class Route(NamedTuple):
 
 def make_app(intake: Intake, settings: HttpSettings, metrics: Metrics, clock: Clock) -> web.Application:
     """The application over an intake. `HttpServer` runs it, or any runner of aiohttp's."""
-    load = Load(settings.bodies_max_bytes, metrics.in_flight)
+    load = Load(settings.bodies_max_bytes)
+    metrics.in_flight(lambda: load.requests)
     ingest, admin = Ingest(intake, settings, metrics, clock, load), Admin(intake, settings, load)
     table = routes(ingest, admin, Open(intake, metrics))
     gatekeeper = Gatekeeper(ingest=settings.ingest, admin=settings.admin)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
 from connectors.http_answers import RefusedRequest, come_again
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NDJSON: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/x-jsonlines", "application/jsonl"}
@@ -33,11 +30,10 @@ class Load:
     What counts is what has arrived, not what was announced: announcing costs nothing.
     """
 
-    __slots__ = ("_bytes_max", "_changed", "bytes", "requests")
+    __slots__ = ("_bytes_max", "bytes", "requests")
 
-    def __init__(self, bytes_max: int, changed: Callable[[int], None]) -> None:
+    def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._changed = changed
         self.bytes = 0
         self.requests = 0
 
@@ -46,7 +42,6 @@ class Load:
         if self.bytes >= self._bytes_max:
             raise self.full()
         self.requests += 1
-        self._changed(self.requests)
         return Held(self)
 
     def full(self) -> RefusedRequest:
@@ -65,7 +60,6 @@ class Load:
         """A request is done, and with it so many bytes."""
         self.requests -= 1
         self.bytes -= n
-        self._changed(self.requests)
 
 
 class Held:

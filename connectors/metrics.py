@@ -26,7 +26,7 @@ from connectors.metrics_table import BUCKETS_S, DECIDED, RULE_STATES, TABLE, Met
 from engine.told import count_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from connectors.clock import Clock
     from engine.ports import AttemptResult, DeliveryState
@@ -78,7 +78,8 @@ class Metrics:
         """What became of a body of `pings` or `events` that was answered 202 or 422."""
         self._all[f"nearcast_{what}_received_total"].inc(received)
         self._all[f"nearcast_{what}_accepted_total"].inc(accepted)
-        self._all[f"nearcast_{what}_duplicate_total"].inc(duplicate)
+        if duplicate:
+            self._all[f"nearcast_{what}_duplicate_total"].inc(duplicate)
         for reason, n in rejected.items():
             self._rejected[what][(reason,)].inc(n)
 
@@ -91,9 +92,9 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def in_flight(self, n: int) -> None:
-        """So many requests with a body are under way."""
-        self._all["nearcast_requests_in_flight"].set(n)
+    def in_flight(self, count: Callable[[], int]) -> None:
+        """Who scrapes asks this how many requests with a body are under way."""
+        self._all["nearcast_requests_in_flight"].set_function(count)
 
     def ready(self, ready: bool) -> None:
         """Whether pings are taken."""
