@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from connectors.clock import Clock
+    from engine.counted import Counted
     from engine.ports import AttemptResult, DeliveryState
-    from engine.sense import Counted
     from engine.step import Effects
     from engine.told import Transition
     from rules.facts import Decision

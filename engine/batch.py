@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.crossing import may_cross, note_usable, tell_crossed
 from engine.kernel import inlined, kernel
-from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, QUEUED, TOLDS, WITH, Array, Asks, State, wide
+from engine.layout import ASIDE, CALM, FAR, FIX, MOVED, NEVER, NONE, QUEUED, TOLDS, WITH, Array, Asks, State, wide
 from engine.pool import has_room, take
 from engine.presence import SILENCE, finish, fire, is_surely_out, on_fix, tell
 from engine.queue import due_ms, is_due, own_due_ms, pop, schedule
@@ -61,12 +61,24 @@ class Rows(NamedTuple):
 
 
 @kernel
+def lay_out(beacon: Array, instants: Array, sighting: Array, code: Array, received_ms: Array) -> bool:
+    """Fill the columns of rows not worked yet, all received at the first instant; True if some are sightings."""
+    some = False
+    for i in range(beacon.size):
+        is_sighting = beacon[i] != NONE
+        sighting[i], code[i], received_ms[i] = is_sighting, DONE, instants[0]
+        some |= is_sighting
+    return some
+
+
+@kernel
 def work(
     s: State, asks: Asks, rows: Rows, held: Array, first: int, frame: int, until_ms: int, request: int
-) -> tuple[int, int]:
-    """Work the rows from `first` on, in order, which is one of `frame`; returns the row and the frame to go on from.
+) -> tuple[int, int, bool]:
+    """Work the rows from `first` on, in order, which is one of `frame`.
 
-    That is where more room is needed; or the next frame, if it may have a timer to fire first, or is not before
+    Returns the row and the frame to go on from, and whether any row of the last frame that was begun is left to Python.
+    One goes on where more room is needed; or at the next frame, if it may have a timer to fire first, or is not before
     `until_ms`, or the one before it has rows that are left to Python. `request` is the number of the batch's first.
     The queue must have room for all rows.
     """
@@ -76,7 +88,7 @@ def work(
     for f in range(frame, rows.ends.size):
         now_ms = rows.instants[f]
         if f > frame and (left or now_ms >= until_ms or is_due(s, now_ms)):
-            return first, f
+            return first, f, left
         for i in range(first, rows.ends[f]):
             while i >= peek(rows.borders, border):
                 border += 1
@@ -101,10 +113,10 @@ def work(
             elif _has_room(s, asks, d, fences.size):
                 take_fix(s, asks, d, user, fix, fences, held, request + border)
             else:
-                return i, f
+                return i, f, left
             rows.code[i] = DONE
         first = rows.ends[f]
-    return first, rows.ends.size
+    return first, rows.ends.size, left
 
 
 @kernel

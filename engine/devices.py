@@ -197,7 +197,8 @@ class Devices:
 
     def make_room_for_timers(self, timers: int) -> None:
         """Have the queue take so many entries more."""
-        self._fit(timers=timers)
+        if self.state.book[layout.QUEUED] + timers >= self.state.queue.size:
+            self._fit(timers=timers)
 
     def keep_usable(self, wanted: bool) -> None:
         """Keep the fix that a way may start from, or do so no longer."""

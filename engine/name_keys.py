@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from engine.kernel import kernel
+from engine.layout import Array, wide
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from engine.layout import Array
 
 #: UTF-8 comes in the order of its letters, byte by byte.
 _BYTES: Final = 16
@@ -37,18 +38,29 @@ class NameKeys:
             longer = np.zeros((len(names) + len(names) // 2, 2), np.uint64)
             longer[: len(self._keys)] = self._keys
             self._keys = longer
-        keys = self._keys[slots]
-        if (keys[:, 0] == _UNKNOWN).any():
+        keys = np.empty((slots.size, 2), np.uint64)
+        if look_up(self._keys, slots, keys):
             new = slots[keys[:, 0] == _UNKNOWN]  # one of them may come several times
             letters = b"".join([_first(names[slot]) for slot in new.tolist()])
             self._keys[new] = np.frombuffer(letters, ">u8").reshape(-1, 2)
-            keys = self._keys[slots]
+            look_up(self._keys, slots, keys)
         return keys
 
     def forget(self, slot: int) -> None:
         """The slot will be another device's."""
         if slot < len(self._keys):
             self._keys[slot] = _UNKNOWN
+
+
+@kernel
+def look_up(table: Array, slots: Array, keys: Array) -> bool:
+    """Fill `keys` with those of the slots; True if one of them was never asked for."""
+    missed = False
+    for k in range(slots.size):
+        slot = wide(slots[k])
+        keys[k, 0], keys[k, 1] = table[slot, 0], table[slot, 1]
+        missed |= table[slot, 0] == _UNKNOWN
+    return missed
 
 
 def _first(name: str) -> bytes:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine.rows import columns
 from engine.scan import PING
 from engine.scan_values import NO_TIME, number_anew
-from engine.wire import COLUMNS, NAMES, NONE, Located
+from engine.wire import COLUMNS, NONE, Located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +110,8 @@ def with_own_names(item: Located) -> Located:
     >>> got.strings, got.column("user").tolist()
     (['d'], [0])
     """
-    codes = np.array([item.column(name) for name in NAMES])
-    size = codes[0].nbytes
+    codes = np.frombuffer(bytearray(item.device + item.user + item.beacon), np.int32)
+    size = len(item.device)
     order, strings = _numbered(codes), item.strings
     named = codes.tobytes()
     return replace(

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.batch import ASKED, DONE, DUPLICATE, LATE, NO_REQUEST, NOTHING_HELD, Rows, ring, work
-from engine.devices import Devices, enough, longer
+from engine.batch import ASKED, DONE, DUPLICATE, LATE, NO_REQUEST, NOTHING_HELD, Rows, lay_out, ring, work
+from engine.counted import Counted, counted
+from engine.devices import Devices
 from engine.hearing import Hearing
 from engine.layout import FAR, NEVER, NONE, QUEUED, TOLDS, Array
+from engine.own_numbers import OwnNumbers
 from engine.queue import schedule_all
 from engine.told import Telling, tellings_of, tellings_of_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from engine.joined import Joined
     from engine.view import View
@@ -34,46 +36,6 @@ _LEFT_MAX = 256
 
 
 @dataclass(slots=True)
-class Counted:
-    """What became of the rows of each request, as int64 arrays with one entry a request; late ones are accepted."""
-
-    accepted: Array
-    duplicate: Array
-    late: Array
-
-
-_NO_NUMBERS = np.zeros(0, np.int32)
-
-
-class _Numbers:
-    """From numbers of a batch's table of names to the engine's own; `NONE` stays.
-
-    Batches of a recording share one table, which only grows: what was asked of it once is remembered.
-    """
-
-    def __init__(self) -> None:
-        self._strings: list[str] = []
-        self._table = _NO_NUMBERS
-
-    def of(self, column: Array, strings: list[str], numbers: Callable[[list[str]], Array]) -> Array:
-        """The engine's numbers of a column of names; `numbers` has those of names."""
-        if column.max(initial=NONE) == NONE:  # most pings name no user
-            return column.copy()
-        count = len(strings)  # whoever reads ahead may make it longer at any time
-        if strings is not self._strings:
-            self._strings, self._table = strings, _NO_NUMBERS
-        if count >= self._table.size:  # the last entry stays that of `NONE`
-            self._table = longer(self._table, enough(self._table.size, count + 1), NONE)
-        found = self._table[column]
-        new = column[(found == NONE) & (column != NONE)]
-        if new.size == 0:
-            return found
-        at = np.unique(new)
-        self._table[at] = numbers(strings[:count] if at.size == count else [strings[n] for n in at.tolist()])
-        return self._table[column]
-
-
-@dataclass(slots=True)
 class Sense:
     """The devices, and what they are at. Changed by its methods only."""
 
@@ -81,8 +43,8 @@ class Sense:
     devices: Devices = field(default_factory=Devices)
     signals: dict[int, dict[int, Signal]] = field(default_factory=dict)
     beacons: dict[int, dict[str, int]] = field(default_factory=dict)
-    _slots: _Numbers = field(default_factory=_Numbers)
-    _users: _Numbers = field(default_factory=_Numbers)
+    _slots: OwnNumbers = field(default_factory=OwnNumbers)
+    _users: OwnNumbers = field(default_factory=OwnNumbers)
 
     def __post_init__(self) -> None:
         self.look(self.view)
@@ -97,7 +59,7 @@ class Sense:
     def located(self, batch: Located, now_ms: int, first_request: int) -> tuple[list[Telling], Counted]:
         """Work a batch of accepted pings and sightings; its requests are numbered from `first_request`."""
         borders = _borders(batch.borders)
-        rows = self.rows(batch, borders, borders[-1:], np.full(1, now_ms, np.int64))
+        rows = self.rows(batch, borders, borders[-1:], np.array((now_ms,), np.int64))
         at = 0, 0
         while at[1] < rows.ends.size:
             at = self.work(batch, rows, at, FAR, first_request)
@@ -113,15 +75,16 @@ class Sense:
         user = self._users.of(batch.column("user"), batch.strings, self.devices.users_of)
         time_ms, beacon = batch.column("time"), batch.column("beacon")
         lat, lng = batch.column("lat"), batch.column("lng")
-        sighting = (beacon != NONE).view(np.uint8)
-        if sighting.any():  # a sighting has no point: it is matched with nothing
+        count = time_ms.size
+        sighting, code, received = np.empty(count, np.uint8), np.empty(count, np.uint8), np.empty(count, np.int64)
+        if lay_out(beacon, instants, sighting, code, received):  # a sighting has no point: it is matched with nothing
             lat, lng = _fixed(np.where(sighting, 0.0, lat)), _fixed(np.where(sighting, 0.0, lng))
-        received = batch.column("received") if batch.received else _fixed(np.full(time_ms.size, instants[0], np.int64))
+        received = batch.column("received") if batch.received else _fixed(received)
         offsets, fences = self.view.index.match(lat, lng)
-        self.devices.make_room_for_timers(time_ms.size)
+        self.devices.make_room_for_timers(count)
         return Rows(
             device, user, sighting, time_ms, received, lat, lng, batch.column("accuracy"), batch.column("mocked"),
-            offsets, fences, borders, np.zeros(time_ms.size, np.uint8), ends, instants,
+            offsets, fences, borders, code, ends, instants,
         )  # fmt: skip
 
     def work(
@@ -132,8 +95,8 @@ class Sense:
         Until there no frame after the first has a timer to fire before its rows, or begins at `until_ms` or later. What
         is told waits until it is asked for.
         """
-        row, frame = work(self.devices.state, self.view.asks, rows, NOTHING_HELD, *at, until_ms, first_request)
-        if frame > at[1]:
+        row, frame, left = work(self.devices.state, self.view.asks, rows, NOTHING_HELD, *at, until_ms, first_request)
+        if left and frame > at[1]:
             begin, end = int(rows.ends[frame - 2]) if frame > 1 else 0, int(rows.ends[frame - 1])
             if (rows.code[begin:end] == ASKED).any():
                 self._aside(batch, rows, begin, end, first_request)
@@ -275,7 +238,7 @@ class Sense:
     def forget(self, user: str) -> list[str]:
         """Forget a user's devices, as if they had never been heard of; nothing is told. Returns their names."""
         theirs = self.devices.forget_user(user)
-        self._slots, self._users = _Numbers(), _Numbers()  # theirs will be others'
+        self._slots, self._users = OwnNumbers(), OwnNumbers()  # theirs will be others'
         for slot in theirs:
             self.signals.pop(slot, None)
             self.beacons.pop(slot, None)
@@ -290,20 +253,3 @@ def _fixed(array: Array) -> Array:
     """The array, read-only as the columns of a batch are: kernels are compiled for one or the other."""
     array.flags.writeable = False
     return array
-
-
-def counted(rows: Rows) -> Counted:
-    """What became of the rows of each request of a batch that was worked."""
-    code, ends = rows.code, np.concatenate([_ZERO, rows.borders])
-
-    def each(what: Array) -> Array:
-        return np.diff(np.concatenate([_ZERO, np.cumsum(what)])[ends])
-
-    count = np.diff(ends)
-    if not code.any():
-        return Counted(count, np.zeros_like(count), np.zeros_like(count))
-    duplicate = each(code == DUPLICATE)
-    return Counted(count - duplicate, duplicate, each(code == LATE))
-
-
-_ZERO = np.zeros(1, np.int64)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.counted import Counted, counted
 from engine.edit import edit
 from engine.judge import Judge, Judged
 from engine.layout import FAR
 from engine.people import People
-from engine.sense import Counted, Sense, counted
+from engine.sense import Sense
 from engine.site import read_site
 from engine.timers import Rang, Timers
 from engine.told import Telling, Transitions
