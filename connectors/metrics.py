@@ -11,18 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
 from connectors.clock import MachineClock
 from connectors.metrics_table import BUCKETS_S, DECIDED, RULE_STATES, TABLE, MetricKind, Row
+from connectors.tallies import Counts, Spreads
 from engine.told import count_kinds
 
 if TYPE_CHECKING:
@@ -42,9 +35,6 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 #: The label of a rule when there are too many of them.
 ANY_RULE: Final = "*"
 
-# The times of creation are series that nobody asked for, one more for each counter.
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
 
 class Metrics:
     """All counters and gauges of one process, in a registry of their own."""
@@ -59,12 +49,6 @@ class Metrics:
         self._many_rules = False
         self._channels: set[str] = set()
         self._version = ""
-        self._requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._rejected = {what: self._children(f"nearcast_{what}_rejected_total") for what in ("pings", "events")}
-        self._transitions = self._children("nearcast_transitions_total")
-        self._frames = self._children("nearcast_frames_total")
-        self._decisions: dict[tuple[str, str, str], Counter] = {}
-        self._of_channels: dict[tuple[str, ...], Any] = {}
         self._all["nearcast_build_info"].labels(_program_version()).set(1)
         self._all["nearcast_config_last_reload_successful"].set(1)
 
@@ -81,16 +65,12 @@ class Metrics:
         if duplicate:
             self._all[f"nearcast_{what}_duplicate_total"].inc(duplicate)
         for reason, n in rejected.items():
-            self._rejected[what][(reason,)].inc(n)
+            self._all[f"nearcast_{what}_rejected_total"].labels(reason).inc(n)
 
     def request(self, route: str, code: int, seconds: float) -> None:
         """A request was answered. `route` is one of `ROUTES`."""
-        found = self._requests.get((route, code))
-        if found is None:
-            total = self._all["nearcast_requests_total"].labels(route, str(code))
-            found = self._requests[route, code] = (total, self._all["nearcast_request_seconds"].labels(route))
-        found[0].inc()
-        found[1].observe(seconds)
+        self._all["nearcast_requests_total"].labels(route, str(code)).inc()
+        self._all["nearcast_request_seconds"].labels(route).observe(seconds)
 
     def in_flight(self, count: Callable[[], int]) -> None:
         """Who scrapes asks this how many requests with a body are under way."""
@@ -132,12 +112,12 @@ class Metrics:
         self, counted: Iterable[Counted], transitions: Iterable[Transition], decisions: Iterable[Decision]
     ) -> None:
         """What was folded, and what came of it."""
-        late = sum(int(one.late.sum()) for one in counted)
+        late = sum(sum(one.late.tolist()) for one in counted)
         if late:
             self._all["nearcast_pings_late_total"].inc(late)
         for kind, count in count_kinds(transitions).items():
             if count:
-                self._transitions[(kind.value,)].inc(count)
+                self._all["nearcast_transitions_total"].labels(kind.value).inc(count)
         for decision in decisions:
             self.decision(decision.rule, decision.outcome.value, decision.reason.value)
 
@@ -148,11 +128,7 @@ class Metrics:
     def decision(self, rule: str, outcome: str, reason: str) -> None:
         """A rule decided."""
         label = rule if not self._many_rules and rule in self._rules else ANY_RULE
-        child = self._decisions.get((label, outcome, reason))
-        if child is None:
-            child = self._all["nearcast_decisions_total"].labels(label, outcome, reason)
-            self._decisions[label, outcome, reason] = child
-        child.inc()
+        self._all["nearcast_decisions_total"].labels(label, outcome, reason).inc()
 
     def resent(self, n: int) -> None:
         """So many ended deliveries are to be sent again."""
@@ -175,7 +151,7 @@ class Metrics:
     def frames(self, result: str, n: int) -> None:
         """A worker did something with records; `result` is one of `FRAMES`."""
         if n:
-            self._frames[(result,)].inc(n)
+            self._all["nearcast_frames_total"].labels(result).inc(n)
 
     def shards(self, *, held: int, waiting: int, lag: int) -> None:
         """So many shards or partitions are held here, so many of them wait, so many records are not worked yet."""
@@ -224,7 +200,6 @@ class Metrics:
     def _forget(self, rules: set[str]) -> None:
         """Rules that are gone keep their series while there is room: what they last counted may not be scraped yet."""
         self._rules -= rules
-        self._decisions.clear()
         for name, (outcome, reason) in product(rules, DECIDED):
             self._all["nearcast_decisions_total"].remove(name, outcome, reason)
 
@@ -242,7 +217,7 @@ class Metrics:
 
     def attempt(self, channel: str, result: AttemptResult) -> None:
         """One attempt was made."""
-        self._labelled("nearcast_delivery_attempts_total", channel, result.value).inc()
+        self._all["nearcast_delivery_attempts_total"].labels(channel, result.value).inc()
 
     def handoff(self, received_ms: float, handed_ms: float) -> None:
         """A message's first request was written at `handed_ms`; the ping that caused it came at `received_ms`."""
@@ -250,26 +225,12 @@ class Metrics:
 
     def ended(self, channel: str, outcome: DeliveryState, created_ms: int, ended_ms: int) -> None:
         """A delivery came to its end."""
-        self._labelled("nearcast_deliveries_total", channel, outcome.value).inc()
-        self._labelled("nearcast_delivery_seconds", channel).observe(max(ended_ms - created_ms, 0) / 1000)
+        self._all["nearcast_deliveries_total"].labels(channel, outcome.value).inc()
+        self._all["nearcast_delivery_seconds"].labels(channel).observe(max(ended_ms - created_ms, 0) / 1000)
 
     def pending(self, channel: str, n: int) -> None:
         """So many deliveries of the channel have not ended."""
-        self._labelled("nearcast_deliveries_pending", channel).set(n)
-
-    # -- the inside ------------------------------------------------------------------------------------------------
-
-    def _labelled(self, name: str, *values: str) -> Any:
-        """The metric of a channel, kept: the library looks labels up under a lock, and a message has five to count."""
-        at = (name, *values)
-        if at not in self._of_channels:
-            self._of_channels[at] = self._all[name].labels(*values)
-        return self._of_channels[at]
-
-    def _children(self, name: str) -> dict[tuple[str, ...], Any]:
-        """The label sets of a metric whose labels are all known."""
-        row = next(row for row in TABLE if row.name == name)
-        return {values: self._all[name].labels(*values) for values in _label_sets(row)}
+        self._all["nearcast_deliveries_pending"].labels(channel).set(n)
 
 
 def _made(row: Row, registry: CollectorRegistry) -> Any:
@@ -277,11 +238,11 @@ def _made(row: Row, registry: CollectorRegistry) -> Any:
     made: Any
     match row.kind:
         case MetricKind.COUNTER:
-            made = Counter(row.name.removesuffix("_total"), row.help, row.labels, registry=registry)
+            made = Counts(row.name, row.help, row.labels, registry)
         case MetricKind.GAUGE:
             made = Gauge(row.name, row.help, row.labels, registry=registry)
         case MetricKind.HISTOGRAM:
-            made = Histogram(row.name, row.help, row.labels, registry=registry, buckets=BUCKETS_S)
+            made = Spreads(row.name, row.help, row.labels, registry, bounds=BUCKETS_S)
     for values in _label_sets(row):
         made.labels(*values)
     return made

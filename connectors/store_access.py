@@ -30,20 +30,17 @@ class Turns:
         self._given = 0
         self._called = 0
 
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Hold the lock."""
+    def __enter__(self) -> None:
         with self._changed:
             mine = self._given
             self._given += 1
             while self._called != mine:
                 self._changed.wait()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._called += 1
-                self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._called += 1
+            self._changed.notify_all()
 
 
 class Writer:
@@ -75,12 +72,12 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; the last one folds the log into the file."""
-        with self._turns.take():
+        with self._turns:
             self._connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[sqlite3.Connection]:
-        with self._turns.take():
+        with self._turns:
             if self._broken is not None:
                 raise self._broken
             try:

@@ -167,11 +167,11 @@ def test_turns_are_taken_in_the_order_of_asking() -> None:
     order: list[int] = []
 
     def take(number: int) -> None:
-        with turns.take():
+        with turns:
             order.append(number)
 
     threads = [threading.Thread(target=take, args=(n,)) for n in range(20)]
-    with turns.take():
+    with turns:
         for asked, thread in enumerate(threads, start=2):
             thread.start()
             while turns._given != asked:
