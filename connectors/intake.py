@@ -5,8 +5,7 @@ Owns the face between the two, and how the engine says "not now". Must not know 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from rules.facts import User
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedAnswer:
+class LocatedAnswer(NamedTuple):
     """What became of the good pings of one request. `decisions` and `messages` are there if they were waited for."""
 
     accepted: int

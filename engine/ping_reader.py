@@ -6,9 +6,9 @@ milliseconds, UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 
 from engine.names import NO_BEACON, Names, is_utf8
@@ -29,8 +29,7 @@ _NAMES_EACH: Final = 3
 _FAR_MS: Final = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What a body held: good pings, refused elements, and how many elements there were."""
 
     pings: Pings

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -72,8 +74,7 @@ class Ending:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """What one step leaves behind: one atomic write.
 
     `seq` numbers the frames without a gap from 1. Decisions and deliveries whose key is there already are left as they
@@ -91,7 +92,7 @@ class Commit:
     resent: Sequence[tuple[str, int]] = ()
     erased: Sequence[str] = ()
     edited: tuple[str, dict[str, bytes]] | None = None
-    erased_devices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    erased_devices: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)

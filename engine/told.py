@@ -66,8 +66,7 @@ class Moved:
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(msgspec.Struct, frozen=True, eq=False):
     """What was told, as records of `layout.TOLD` in order, with the names of its devices and users.
 
     `places` has the places by the number in the records, `takers` the new user of each change of hands by its record.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from engine.told import Telling
     from rules.place import Place
 
-#: Nobody has asked yet which kinds of transitions at a place have rules.
-_UNASKED = 255
+#: Nobody has asked yet which kinds of transitions at a place have rules; or they are being asked for just now.
+_UNASKED, _ASKED = 255, 254
 
 
 class Wanted:
@@ -39,32 +39,36 @@ class Wanted:
             self._places, self._kinds = telling.places, np.full(len(telling.places), _UNASKED, np.uint8)
         records = telling.records
         found = np.empty(records.size, np.int64)
-        count = find(records, self._kinds, found)
+        count, unasked = find(records, self._kinds, found)
         if count < 0:
-            self._ask(telling)
-            count = find(records, self._kinds, found)
+            self._places = ()
+            raise ValueError("what was told is of another site")
+        if unasked:
+            for number in found[:unasked].tolist():
+                self._kinds[number] = self._kinds_at(telling.places[number])
+            count, _ = find(records, self._kinds, found)
         wanted: list[int] = found[:count].tolist()
         return wanted
 
-    def _ask(self, telling: Telling) -> None:
-        """Find out of the places that were never told of before."""
-        places = telling.records["place"][telling.records["kind"] > WITH]
-        if places.min() < 0 or places.max() >= self._kinds.size:
-            raise ValueError("what was told is of another site")
-        for number in np.unique(places[self._kinds[places] == _UNASKED]).tolist():
-            self._kinds[number] = self._kinds_at(telling.places[number])
-
 
 @kernel
-def find(records: Array, kinds: Array, found: Array) -> int:
-    """Put the records wanted into `found`; returns how many, or -1 where nobody has asked of the place of one."""
-    count = 0
+def find(records: Array, kinds: Array, found: Array) -> tuple[int, int]:
+    """Put the records wanted into `found`; or, where nobody has asked of some of their places, these, each once.
+
+    Returns how many of the one, -1 when a place is not there, and how many of the other.
+    """
+    count, unasked = 0, 0
     for at in range(records.size):
         record = records[at]
         if record.kind <= WITH:
             continue
-        if record.place < 0 or record.place >= kinds.size or kinds[record.place] == _UNASKED:
-            return -1
-        found[count] = at
-        count += wide(kinds[record.place]) >> wide(record.kind) & 1
-    return count
+        place = wide(record.place)
+        if place < 0 or place >= kinds.size:
+            return -1, 0
+        if kinds[place] == _UNASKED:
+            kinds[place], found[unasked] = _ASKED, place
+            unasked += 1
+        elif unasked == 0:
+            found[count] = at
+            count += wide(kinds[place]) >> wide(record.kind) & 1
+    return count, unasked
