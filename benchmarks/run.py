@@ -22,7 +22,7 @@ import shapely
 from benchmarks.bench import Bench, Side, Size, pairs
 from benchmarks.city import stars
 from benchmarks.crowd import Walk
-from benchmarks.gateway import elsewhere, post
+from benchmarks.gateway import CONNECTIONS, elsewhere, post
 from benchmarks.peers import tile38
 from benchmarks.peers.program import AbsentError
 from benchmarks.peers.recipes import match_grouped
@@ -42,17 +42,20 @@ STILL_GOOD = "max_event_age: 6h\n"
 """The crowd's clock is an hour behind the server's."""
 
 
-def bench(size: Size, keep: ExitStack, *, batch: int, fences: int, share: float = 1.0, all_told: bool = False) -> Bench:
+def bench(
+    size: Size, keep: ExitStack, *, batch: int, fences: int, share: float = 1.0, all_told: bool = False,
+    gateways: int = CONNECTIONS,
+) -> Bench:  # fmt: skip
     """Requests of `batch` pings, from a share of the devices; none is in two requests that are under way at once.
 
-    With `all_told` every transition is a message.
+    With `all_told` every transition is a message. `gateways` of them post at once, each over a connection of its own.
     """
     devices = int(share * size.devices)
     crowd = Crowd(stars(fences), devices)
     folder = Path(keep.enter_context(tempfile.TemporaryDirectory()))
     fences_file = crowd.world.geojson(tagged=1 if all_told else 100)
     site = write_site(folder / "site", fences_file, SETTINGS, (EACH_MOVE if all_told else RULE) + STILL_GOOD)
-    posted = _Posted(Server(site), crowd, batch)
+    posted = _Posted(Server(site), crowd, batch, gateways)
     keep.callback(posted.server.close)
     posted.begin()
     peers, absent = [], []
@@ -102,8 +105,8 @@ class Crowd:
 class _Posted:
     """The server, and the crowd that posts to it."""
 
-    def __init__(self, server: Server, crowd: Crowd, batch: int) -> None:
-        self.server, self._crowd, self._batch = server, crowd, batch
+    def __init__(self, server: Server, crowd: Crowd, batch: int, gateways: int) -> None:
+        self.server, self._crowd, self._batch, self._gateways = server, crowd, batch, gateways
         self._time_ms = int(time.time() * 1000) - 3_600_000
 
     def begin(self) -> None:
@@ -122,7 +125,7 @@ class _Posted:
         bodies = [orjson.dumps(pings[n : n + self._batch]) for n in range(0, len(pings), self._batch)]
         spent, before = 0.0, self._spent()
         with elsewhere():
-            asyncio.run(post(self.server.port, "/v1/pings", bodies))
+            asyncio.run(post(self.server.port, "/v1/pings", bodies, connections=self._gateways))
             while True:
                 self.server.until_idle()
                 spent += self._spent() - before
