@@ -143,5 +143,5 @@ def _numbered(codes: Array) -> Array:
     """Number names in the order in which they come, in place; returns the old number of each new one."""
     flat = codes.reshape(-1)
     order = np.empty(flat.size, np.int32)
-    count = number_anew(flat, order, np.full(1 << (2 * flat.size).bit_length(), NONE, np.int32))
+    count = number_anew(flat, order, np.empty(1 << (2 * flat.size).bit_length(), np.int32))
     return order[:count]

@@ -309,10 +309,12 @@ def enter(slots: Any, letters: Any, starts: Any, count: Any) -> None:
 def number_anew(
     codes: Any,  # int32[n], -1 for no name; changed to the new numbers
     order: Any,  # int32[n] out: the old number of each new one
-    slots: Any,  # int32, of -1: more than there are names, a power of two
+    slots: Any,  # int32, room: more than there are names, a power of two
 ) -> int:  # fmt: skip
     """Number names in the order in which they come; returns how many there are."""
     mask, count = slots.size - 1, 0
+    for slot in range(slots.size):
+        slots[slot] = -1
     for i in range(codes.size):
         code = np.int64(codes[i])
         if code < 0:

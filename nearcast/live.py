@@ -76,7 +76,10 @@ class Live:
     ready: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
     _rows: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
     _asleep: asyncio.Future[None] | None = None
+    _alarm: asyncio.TimerHandle | None = None
+    _alarm_ms: int = 0
     _stop: bool = False
     _writing: Writing = field(init=False)
     _tail_rows: int = 0
@@ -101,8 +104,11 @@ class Live:
         fresh: list[bool] = await self._enqueue(Waiting(inputs=inputs))
         return fresh
 
-    def _future(self) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().create_future()
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs it, remembered: to ask which one runs asks the system for the process each time."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     async def _enqueue(self, waiting: Waiting) -> Any:
         if not self.ready or self._stop:
@@ -111,7 +117,7 @@ class Live:
         if self._rows + size > WAITING_ROWS_MAX:
             raise Busy(1)
         self._rows += size
-        waiting.done = self._future()
+        waiting.done = self._own_loop().create_future()
         self._queue.append(waiting)
         self._wake()
         return await waiting.done
@@ -147,6 +153,8 @@ class Live:
 
     async def close(self) -> None:
         """After `run`: a last checkpoint, so that the next start folds nothing."""
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._checkpointing is not None:
             await self._checkpointing
         if self.ready and self._tail_rows:
@@ -166,18 +174,24 @@ class Live:
         """Wait for something to come in, or for a timer."""
         if self._queue or self._stop:
             return
-        self._asleep = self._future()
         due_ms = self.engine.next_due_ms()
-        if due_ms is None:
-            await self._asleep
-            return
-        alarm = asyncio.get_running_loop().call_later(
-            min(max(due_ms - self._now(), 0) / 1000 + 0.001, 3600.0), self._wake
-        )
-        try:
-            await self._asleep
-        finally:
-            alarm.cancel()
+        if due_ms is not None:
+            self._set_alarm(due_ms)
+        self._asleep = self._own_loop().create_future()
+        await self._asleep
+
+    def _set_alarm(self, due_ms: int) -> None:
+        """Be woken then at the latest. One that rings sooner stays: to wake for nothing is rare, steps are many."""
+        if self._alarm is not None:
+            if self._alarm_ms <= due_ms:
+                return
+            self._alarm.cancel()
+        wait_s = min(max(due_ms - self._now(), 0) / 1000 + 0.001, 3600.0)
+        self._alarm, self._alarm_ms = self._own_loop().call_later(wait_s, self._ring), due_ms
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake()
 
     async def _until_all_came(self) -> None:
         """Let in what is on its way: a step and its commit cost about the same for one request as for ten.
