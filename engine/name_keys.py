@@ -27,10 +27,15 @@ class NameKeys:
     def __init__(self) -> None:
         self._keys = np.zeros((0, 2), np.uint64)
 
-    def of(self, slots: Array, names: Sequence[str]) -> Array:
-        """The more and the less significant number of each slot's name, uint64[slots, 2]; `names` are of all slots.
+    def of(self, records: Array, names: Sequence[str]) -> Array:
+        """The more and the less significant number of the name of each record's slot, uint64[records, 2].
 
-        >>> high, low = NameKeys().of(np.array([0, 1, 2]), ["b", "a", "a phone of a long name"]).T
+        `records` are of `layout.TOLD`, `names` those of all slots.
+
+        >>> from engine.layout import TOLD
+        >>> records = np.zeros(3, TOLD)
+        >>> records["slot"] = [0, 1, 2]
+        >>> high, low = NameKeys().of(records, ["b", "a", "a phone of a long name"]).T
         >>> bool(high[1] < high[2] < high[0]), low.tolist()[:2]
         (True, [0, 0])
         """
@@ -38,12 +43,12 @@ class NameKeys:
             longer = np.zeros((len(names) + len(names) // 2, 2), np.uint64)
             longer[: len(self._keys)] = self._keys
             self._keys = longer
-        keys = np.empty((slots.size, 2), np.uint64)
-        if look_up(self._keys, slots, keys):
-            new = slots[keys[:, 0] == _UNKNOWN]  # one of them may come several times
+        keys = np.empty((records.size, 2), np.uint64)
+        if look_up(self._keys, records, keys):
+            new = records["slot"][keys[:, 0] == _UNKNOWN]  # one of them may come several times
             letters = b"".join([_first(names[slot]) for slot in new.tolist()])
             self._keys[new] = np.frombuffer(letters, ">u8").reshape(-1, 2)
-            look_up(self._keys, slots, keys)
+            look_up(self._keys, records, keys)
         return keys
 
     def forget(self, slot: int) -> None:
@@ -53,11 +58,11 @@ class NameKeys:
 
 
 @kernel
-def look_up(table: Array, slots: Array, keys: Array) -> bool:
-    """Fill `keys` with those of the slots; True if one of them was never asked for."""
+def look_up(table: Array, records: Array, keys: Array) -> bool:
+    """Fill `keys` with those of the records' slots; True if one of them was never asked for."""
     missed = False
-    for k in range(slots.size):
-        slot = wide(slots[k])
+    for k in range(records.size):
+        slot = wide(records[k].slot)
         keys[k, 0], keys[k, 1] = table[slot, 0], table[slot, 1]
         missed |= table[slot, 0] == _UNKNOWN
     return missed

@@ -209,7 +209,7 @@ def _order(records: Array, devices: Devices, has_moved: bool, rank: Array) -> Ar
     slots, names = records["slot"], devices.names
     hands = _hands(records) if has_moved else _NO_HANDS
     order, aside = np.empty(records.size, np.int64), np.empty(records.size, np.int64)
-    if put_in_order(records, devices.name_keys.of(slots, names), hands, rank, order, aside):
+    if put_in_order(records, devices.name_keys.of(records, names), hands, rank, order, aside):
         # names of one beginning at one instant of a request: only now are they worth to be looked at
         by_name = {slot: n for n, slot in enumerate(sorted(set(slots.tolist()), key=names.__getitem__))}
         keys = np.zeros((records.size, 2), np.uint64)

@@ -49,12 +49,16 @@ def _presence() -> None:
                [*none])  # fmt: skip
     heard = Rows(["d", "d"], [2, 3], [nan, nan], [nan, nan], [*none], ["gateway:b"] * 2, [*none], [*none], [*none],
                  [-1.0, -1.0], [*none])  # fmt: skip
+    one: list[None] = [None]
+    taken = Rows(["d"], [4], [0.0], [0.0], ["u"], [*one], [*one], [*one], [*one], [*one], [*one])
     engine.step([columns([fix]), columns([heard])], 3)
+    # a fix of one that hears beacons; it names a user, who takes along what was known by the device's name
+    engine.step([columns([taken])], 4)
     engine.steps(Joiner().join([read_frame(encode_frame(3, [columns([fix])]))]))
     engine.sense.present((0,))
     engine = restore(snapshot(engine), site)
     engine.step([], 3_600_000)
-    engine.step([Edited(site.version, _SITE), Erased("d")], 3_600_000)
+    engine.step([Edited(site.version, _SITE), Erased("u"), Erased("d")], 3_600_000)
 
 
 def _bodies() -> None:

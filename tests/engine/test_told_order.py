@@ -38,7 +38,9 @@ def test_devices_come_by_name_whoever_had_their_numbers_before(names: list[str],
 
 @given(st.lists(st.text(), min_size=2, max_size=20))
 def test_keys_come_as_the_names_do(names: list[str]) -> None:
-    high, low = NameKeys().of(np.arange(len(names)), names).T
+    records = np.zeros(len(names), TOLD)
+    records["slot"] = np.arange(len(names))
+    high, low = NameKeys().of(records, names).T
     keys = dict(zip(names, zip(high.tolist(), low.tolist(), strict=True), strict=True))
     in_order = [keys[name] for name in sorted(names)]
     assert in_order == sorted(in_order)
