@@ -86,13 +86,13 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._pumps_soon = False
         self._changed: set[str] = set()  # channels of which it is to be told how many wait
-        self._paused = False
+        self._pauses = 0
         self._stopping = False
 
     @property
     def paused(self) -> bool:
         """Whether no new attempt may start."""
-        return self._paused
+        return self._pauses > 0
 
     def holds(self, key: str) -> bool:
         """Whether a delivery has not ended here, such as one whose attempt is under way."""
@@ -109,13 +109,13 @@ class Dispatcher:
         self._pump()
 
     def pause(self) -> None:
-        """The store cannot commit: no new attempt starts, nothing ends by time. Attempts that fly may land."""
-        self._paused = True
+        """No new attempt starts, nothing ends by time, until it is resumed as often. Attempts that fly may land."""
+        self._pauses += 1
         self._disarm()
 
     def resume(self) -> None:
-        """The store commits again."""
-        self._paused = False
+        """What it was paused for is over."""
+        self._pauses -= 1
         self._pump()
 
     def cancel(self, *keys: str, why: str = "") -> None:
@@ -180,7 +180,7 @@ class Dispatcher:
         """Start what is due, set the timer for what is due next, and tell of channels that changed."""
         self._pumps_soon = False
         self._disarm()
-        if not self._paused and not self._stopping:
+        if not self._pauses and not self._stopping:
             self._start_due()
         self._tell()
 

@@ -30,6 +30,9 @@ _NOT_OURS = frozenset({"var", "recordings"})
 #: At the top of a site, files that end so look as if somebody meant them to be read.
 _LIKE_OURS = (".yaml", ".yml", ".json", ".geojson")
 
+#: Of each file its name, when it was changed, and its size.
+Fingerprint = tuple[tuple[str, int, int], ...]
+
 
 class FolderError(InputFaultError):
     """The folder cannot be read as a site: missing, not a folder, unreadable, too large. One line, with the mend."""
@@ -63,7 +66,7 @@ def read_folder(path: Path | str, *, warn: Callable[[str], None] | None = None) 
     return files
 
 
-def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+def fingerprint(path: Path) -> Fingerprint:
     """What tells that a file of the site changed: names, times, sizes. A folder that is gone has none.
 
     Other files in the folder do not count: a channel may write there, message after message.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.joined import Joined
     from engine.ports import Journal
     from engine.step import Effects, Engine
+    from engine.wire import Input
 
 #: So much of the journal is made ready at a time: bytes as it is packed, and pings, about as many.
 AHEAD_BYTES = 1 << 18
@@ -32,6 +33,13 @@ class Frames:
     seq: int
     count: int
     frames: Frame | Joined
+
+    @property
+    def rows(self) -> int:
+        """How many pings, sightings and other inputs they hold."""
+        if isinstance(self.frames, Frame):
+            return sum(_rows_of(item) for item in self.frames.inputs)
+        return _rows_of(self.frames.located)
 
     def fold(self, engine: Engine) -> Effects:
         """Step through them."""
@@ -76,3 +84,9 @@ def _some_frames(journal: Journal, after_seq: int) -> Iterator[list[Frame]]:
 
 def _without_edits(frame: Frame) -> Frame:
     return Frame(frame.now_ms, [item for item in frame.inputs if not isinstance(item, Edited)])
+
+
+def _rows_of(item: Input) -> int:
+    if isinstance(item, Located):
+        return item.borders[-1] if item.borders else 0
+    return 1

@@ -7,6 +7,7 @@ arrives gathers; the next step takes it all. Must not know HTTP or SQL. One even
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from engine.outward import decision_line, message_line
 from engine.pings import located, with_own_names
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import Copied, copied, packed
-from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, encode_frame
+from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged, encode_frame
 from nearcast.recover import recover
 from rules.facts import Outcome
 from rules.ids import action_key
@@ -72,6 +73,9 @@ class Live:
     metrics: Metrics
     clock: Clock
     seq: int
+    #: The newest frame that is in a checkpoint, and how many rows came after it.
+    checkpoint_seq: int = 0
+    tail_rows: int = 0
     dispatcher: Dispatcher = field(init=False)
     ready: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
@@ -80,9 +84,8 @@ class Live:
     _asleep: asyncio.Future[None] | None = None
     _alarm: asyncio.TimerHandle | None = None
     _alarm_ms: int = 0
-    _stop: bool = False
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: Writing = field(init=False)
-    _tail_rows: int = 0
     _checkpoint_ms: int = 0
     _checkpointing: asyncio.Task[None] | None = None
     _now_ms: int = 0
@@ -111,7 +114,7 @@ class Live:
         return self._loop
 
     async def _enqueue(self, waiting: Waiting) -> Any:
-        if not self.ready or self._stop:
+        if not self.ready or self._stop.is_set():
             raise Unavailable(1)
         size = _size(waiting)
         if self._rows + size > WAITING_ROWS_MAX:
@@ -137,7 +140,7 @@ class Live:
     async def run(self) -> None:
         """Work until `stop`; what is waiting then is worked first. Raises `StoreBrokenError`."""
         self._checkpoint_ms = self._now()
-        while not (self._stop and not self._queue):
+        while not self._stop.is_set() or (self._queue and self.ready):
             await self._until_due()
             await self._until_all_came()
             taken, self._queue, self._rows = list(self._queue), deque(), 0
@@ -148,7 +151,7 @@ class Live:
 
     def stop(self) -> None:
         """Take nothing more; `run` ends when what is waiting has been worked."""
-        self._stop = True
+        self._stop.set()
         self._wake()
 
     async def close(self) -> None:
@@ -157,7 +160,7 @@ class Live:
             self._alarm.cancel()
         if self._checkpointing is not None:
             await self._checkpointing
-        if self.ready and self._tail_rows:
+        if self.ready and self.seq > self.checkpoint_seq:
             await self._checkpoint(self._now())
         self._writing.close()
 
@@ -172,7 +175,7 @@ class Live:
 
     async def _until_due(self) -> None:
         """Wait for something to come in, or for a timer."""
-        if self._queue or self._stop:
+        if self._queue or self._stop.is_set():
             return
         due_ms = self.engine.next_due_ms()
         if due_ms is not None:
@@ -235,7 +238,7 @@ class Live:
             await self._failed(taken, error)
             return
         self.seq += 1
-        self._tail_rows += sum(map(_size, taken))
+        self.tail_rows += sum(map(_size, taken))
         self._send(effects, [w.received_ms for w in taken if w.pings is not None])
         await self._answer(taken, effects)
         self._measure(effects)
@@ -257,27 +260,32 @@ class Live:
     async def _answer(self, taken: list[Waiting], effects: Effects) -> None:
         accepted = [n for c in effects.counted for n in c.accepted.tolist()]
         duplicate = [n for c in effects.counted for n in c.duplicate.tolist()]
+        late = [n for c in effects.counted for n in c.late.tolist()]
         request, event = 0, 0
         for waiting in taken:
             if waiting.pings is None:
-                events = sum(isinstance(item, Happened) for item in waiting.inputs)
+                events = sum(_is_event(item) for item in waiting.inputs)
                 _resolve(waiting, effects.fresh[event : event + events])
                 event += events
                 continue
             answer = LocatedAnswer(accepted[request], duplicate[request], None, None)
             if waiting.wait:
-                answer = await self._with_decisions(answer, waiting.pings, effects, request)
+                repeated = bool(duplicate[request] or late[request])
+                answer = await self._with_decisions(answer, waiting.pings, effects, request, repeated=repeated)
             _resolve(waiting, answer)
             request += 1
 
     async def _with_decisions(
-        self, answer: LocatedAnswer, pings: Pings, effects: Effects, request: int
+        self, answer: LocatedAnswer, pings: Pings, effects: Effects, request: int, *, repeated: bool
     ) -> LocatedAnswer:
-        """Add what was decided for these pings now, and for repeated ones what was decided for their time."""
+        """Add what was decided for these pings now; where some may be `repeated`, what was decided for their time.
+
+        One that a newer ping of its device has overtaken is late, not a duplicate.
+        """
         made = [d for d, r in zip(effects.decisions, effects.requests, strict=True) if r == request]
         decisions = [decision_line(d) for d in made]
         messages = [message_line(action_key(d.key, m.index), m) for d in made for m in d.messages]
-        if answer.duplicate:
+        if repeated:
             known = {d.key for d in made}
             for device, time_ms in sorted({*zip(pings.devices, pings.times, strict=True)}):
                 lines, sent = await asyncio.to_thread(self._decided_for, device, time_ms)
@@ -293,7 +301,11 @@ class Live:
     # -- when the store cannot commit ------------------------------------------------------------------------------
 
     async def _failed(self, taken: list[Waiting], error: StoreError) -> None:
-        """Nothing was promised: tell those who wait, take the state back from the store, try until it commits."""
+        """Nothing was promised: tell those who wait, take the state back from the store, try until it commits.
+
+        Who is told to stop meanwhile tries no longer: what was answered is in the store, and outcomes of attempts that
+        could not be recorded are found out again by the next process, with the same keys.
+        """
         self.ready = False
         self.dispatcher.pause()
         log.error("store cannot commit", error=str(error))
@@ -304,7 +316,11 @@ class Live:
             waiting, self._queue, self._rows = list(self._queue), deque(), 0
             again += [w for w in waiting if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
             _refuse(waiting)
-            await asyncio.sleep(RETRY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RETRY_S)
+            if self._stop.is_set():
+                log.warning("ended while the store could not commit", outcomes_not_recorded=len(again))
+                return
             if await self._restored():
                 break
         self._queue.extendleft(reversed(again))
@@ -329,6 +345,7 @@ class Live:
         except StoreError:
             return False
         self.engine, self.seq = back.engine, back.seq + 1
+        self.checkpoint_seq, self.tail_rows = back.seq - back.tail, back.rows
         self._send(effects)
         self._measure(effects)
         return True
@@ -336,14 +353,14 @@ class Live:
     # -- checkpoints and gauges ------------------------------------------------------------------------------------
 
     def _maybe_checkpoint(self, now_ms: int) -> None:
-        late = self._tail_rows and now_ms - self._checkpoint_ms >= CHECKPOINT_MS
+        late = self.seq > self.checkpoint_seq and now_ms - self._checkpoint_ms >= CHECKPOINT_MS
         running = self._checkpointing is not None and not self._checkpointing.done()
-        if self.ready and not running and (late or self._tail_rows >= CHECKPOINT_ROWS):
+        if self.ready and not running and (late or self.tail_rows >= CHECKPOINT_ROWS):
             self._checkpointing = asyncio.create_task(self._checkpoint(now_ms))
 
     def _checkpoint(self, now_ms: int) -> Coroutine[Any, Any, None]:
         """Copy the state as it is now; what comes back packs and keeps the copy, beside the next steps."""
-        self._tail_rows, self._checkpoint_ms = 0, now_ms
+        self.checkpoint_seq, self.tail_rows, self._checkpoint_ms = self.seq, 0, now_ms
         return self._save(self.seq, now_ms, copied(self.engine))
 
     async def _save(self, seq: int, now_ms: int, copy: Copied) -> None:
@@ -354,10 +371,19 @@ class Live:
         except StoreError as error:
             log.warning("no checkpoint was kept, the journal is whole", error=str(error))
 
+    def measure(self, checkpoint_ms: int | None) -> None:
+        """Tell the metrics what a start found; `checkpoint_ms` is when its checkpoint was taken, if there was one."""
+        if checkpoint_ms is not None:
+            self.metrics.checkpointed(checkpoint_ms)
+        self._measure_state()
+
     def _measure(self, effects: Effects) -> None:
         self.metrics.effects(effects)
+        self._measure_state()
+
+    def _measure_state(self) -> None:
         self.metrics.devices(len(self.engine.sense.devices))
-        self.metrics.tail(self._tail_rows)
+        self.metrics.tail(self.tail_rows)
 
     # -- edits -----------------------------------------------------------------------------------------------------
 
@@ -391,6 +417,10 @@ class Live:
 
 def _size(waiting: Waiting) -> int:
     return len(waiting.inputs) if waiting.pings is None else len(waiting.pings)
+
+
+def _is_event(item: Input) -> bool:
+    return isinstance(item, Happened) or (isinstance(item, UserChanged) and item.id != "")
 
 
 def _inputs(taken: Sequence[Waiting]) -> list[Input]:

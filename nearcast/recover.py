@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 class Recovered:
     """The state of a store: the engine after frame `seq`, and how many frames were folded onto the checkpoint.
 
-    `differences` counts decisions that came out otherwise than they are stored; what is stored stands.
+    `rows` is what these frames hold, `checkpoint_ms` when the checkpoint was taken (None: there is none). `differences`
+    counts decisions that came out otherwise than they are stored; what is stored stands.
     """
 
     engine: Engine
     seq: int
     tail: int = 0
+    rows: int = 0
+    checkpoint_ms: int | None = None
     differences: int = 0
 
 
@@ -66,14 +69,16 @@ def recover(
             site = known
         else:
             site = compiled(store.site_files(version), known.map if known is not None else None)
-        recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq)
+        recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq, checkpoint_ms=checkpoint.now_ms)
     if known is not None:
         recovered.engine.prepare(known)
     for frames in frames_ahead(store, recovered.seq):
         effects = frames.fold(recovered.engine)
         if effects.decisions:
             recovered.differences += store.count_differences(effects.decisions)
-        recovered.seq, recovered.tail = frames.seq, recovered.tail + frames.count
+        recovered.seq, recovered.tail, recovered.rows = (
+            frames.seq, recovered.tail + frames.count, recovered.rows + frames.rows
+        )  # fmt: skip
         if progress is not None:
             progress(recovered.tail)
     return recovered

@@ -14,7 +14,7 @@ import structlog
 from connectors.intake import Unavailable
 from engine.ports import StoreError
 from nearcast.fault import InputFaultError
-from nearcast.folder import fingerprint, read_folder
+from nearcast.folder import Fingerprint, fingerprint, read_folder
 from nearcast.next_site import read_next
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class Editable(Protocol):
 class Reloader:
     """Watches one folder. `unfit` says what keeps a good version from running here: variables that are not set.
 
-    `applied` is called with each version that came into force, before new pings meet it.
+    `applied` is called with each version that came into force, before new pings meet it. `seen` is the folder's
+    `fingerprint` from before its files were read at the start: what was edited since is noticed.
     """
 
     def __init__(
@@ -59,14 +60,17 @@ class Reloader:
         applied: Callable[[Site], Awaitable[None]],
         *,
         unfit: Callable[[Site], list[Mistake]] = lambda _: [],
+        seen: Fingerprint | None = None,
     ) -> None:
         self._path = path
         self._unfit = unfit
         self._live = live
         self._metrics = metrics
         self._applied = applied
+        self._seen = seen
         self._asked = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._held: Site | None = None
 
     def ask(self) -> None:
         """Look now, whether or not anything seems to have changed: SIGHUP."""
@@ -74,7 +78,7 @@ class Reloader:
 
     async def watch(self) -> None:
         """Reload whenever the files change; never returns."""
-        applied = seen = await asyncio.to_thread(fingerprint, self._path)
+        applied = seen = self._seen if self._seen is not None else await asyncio.to_thread(fingerprint, self._path)
         while True:
             try:
                 await asyncio.wait_for(self._asked.wait(), LOOK_S)
@@ -82,6 +86,7 @@ class Reloader:
                 now = await asyncio.to_thread(fingerprint, self._path)
                 changed, seen = now != applied and now == seen, now
                 if not changed:
+                    await self._try_again()
                     continue
             self._asked.clear()
             applied = seen
@@ -90,25 +95,41 @@ class Reloader:
     async def reload(self) -> bool:
         """Read the files and bring them into force; False when they are bad, or could not be taken just now."""
         async with self._busy:
+            self._held = None
             try:
                 files = await asyncio.to_thread(read_folder, self._path)
             except InputFaultError as error:
                 return self._refused(str(error))
-            known = self._live.site
-            site, mistakes = await asyncio.to_thread(read_next, files, known.map)
+            site, mistakes = await asyncio.to_thread(read_next, files, self._live.site.map)
             if site is None:
                 return self.mistaken(mistakes)
             if unfit := self._unfit(site):
                 return self.mistaken(unfit)
-            if site.version != known.version:
-                try:
-                    await self._live.edit(site)
-                except (Unavailable, StoreError):
-                    return self._refused("the store cannot commit just now, the files are looked at again once it can")
-            await self._applied(site)
-            self._metrics.reloaded(good=True)
-            log.info("site in force", version=site.version, fences=len(site.fences), rules=len(site.rules.rules))
-            return True
+            return await self._bring(site)
+
+    def hold(self, site: Site) -> None:
+        """The store cannot take this version just now: it is brought into force once it can."""
+        if self._held is None:
+            self._refused("the store cannot commit just now, the edit comes into force once it can")
+        self._held = site
+
+    async def _try_again(self) -> None:
+        async with self._busy:
+            if self._held is not None:
+                await self._bring(self._held)
+
+    async def _bring(self, site: Site) -> bool:
+        if site.version != self._live.site.version:
+            try:
+                await self._live.edit(site)
+            except (Unavailable, StoreError):
+                self.hold(site)
+                return False
+        self._held = None
+        await self._applied(site)
+        self._metrics.reloaded(good=True)
+        log.info("site in force", version=site.version, fences=len(site.fences), rules=len(site.rules.rules))
+        return True
 
     def mistaken(self, mistakes: list[Mistake]) -> bool:
         """The files are bad: name what is wrong in the log, and say in the metrics that an older version runs."""

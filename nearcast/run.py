@@ -20,7 +20,7 @@ from engine.settings import SETTINGS_FILE
 from engine.settings_file import read_settings
 from geo.uncollected import collect_as_usual
 from nearcast.fault import ExitCode, UsageFaultError
-from nearcast.folder import read_folder
+from nearcast.folder import fingerprint, read_folder
 from nearcast.kernels import begin_kernels
 from nearcast.map_file import MapFile
 from nearcast.site_store import store_path
@@ -41,6 +41,8 @@ SWITCH_S = 0.0005
 
 def run(path: Path, options: RunOptions) -> int:
     """Run a site until it is told to stop. Returns the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what was edited during the start is seen once it is over
+    seen = fingerprint(path)
     files = read_folder(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
@@ -55,6 +57,7 @@ def run(path: Path, options: RunOptions) -> int:
         colour=sys.stdout.isatty(),
         listen=listen_option(options.listen),
         kernels=kernels.result,
+        seen=seen,
     )
     with contextlib.suppress(KeyboardInterrupt):
         run_loop(_serve(path, files, around, map_file))

@@ -16,6 +16,7 @@ import structlog
 from connectors.dispatch import Dispatcher
 from connectors.http_api import HttpServer, make_app
 from connectors.http_settings import HttpSettings
+from connectors.intake import Unavailable
 from connectors.metrics import Metrics
 from connectors.store_sqlite import SqliteStore
 from engine.delivery import Outbox
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from engine.ports import Delivery
     from engine.settings import Settings
     from engine.site import Site
+    from nearcast.folder import Fingerprint
 
 log = structlog.get_logger("nearcast")
 
@@ -56,7 +58,8 @@ GRACE_S = 5.0
 class Surroundings:
     """What a process is given from outside: the clock, where printed messages go, where to listen (None: settings).
 
-    `kernels` returns once those are loaded that pings meet: nobody is listened to before.
+    `kernels` returns once those are loaded that pings meet: nobody is listened to before. `seen` is the site's folder
+    as it was before its files were read (None: as it is when it is watched first).
     """
 
     clock: Clock
@@ -65,6 +68,7 @@ class Surroundings:
     listen: tuple[str, int] | None = None
     progress: Callable[[str], None] = lambda _: None
     kernels: Callable[[], None] = lambda: None
+    seen: Fingerprint | None = None
 
 
 @dataclass(slots=True)
@@ -155,25 +159,31 @@ async def _start(
         server.take(HttpSettings.of(filled))
         tell_site(metrics, new, around.clock)
 
-    reloader = Reloader(path, live, metrics, applied, unfit=unfit)
+    reloader = Reloader(path, live, metrics, applied, unfit=unfit, seen=around.seen)
     upkeep = Upkeep(store, live, around.clock)
     door.after_erasure = upkeep.ask
     loop = asyncio.create_task(live.run())
     live.ready = True
+    # what an edit stops must not leave before it, nor anything from a process that may not run here
+    live.dispatcher.pause()
     live.dispatcher.add(*store.pending())
     if site is None:
         reloader.mistaken(mistakes)
     elif site.version != back.engine.site.version:
-        await live.edit(site)
-    tell_site(metrics, in_force, around.clock)
+        try:
+            await live.edit(site)
+        except Unavailable:
+            reloader.hold(site)
+    tell_site(metrics, live.site, around.clock)
     try:
         await _listen(server, host, port, settings)
     except (InputFaultError, MistakesError):
         live.stop()
         await loop
         raise
+    live.dispatcher.resume()
     log.info(
-        "ready", listen=server.url, version=in_force.version, folded_frames=back.tail,
+        "ready", listen=server.url, version=live.site.version, folded_frames=back.tail,
         map="kept" if map_file.was_read else "made",
     )  # fmt: skip
     beside = [asyncio.create_task(reloader.watch()), asyncio.create_task(upkeep.run())]
@@ -186,7 +196,8 @@ def _make_live(
     path: Path, settings: Settings, store: SqliteStore, back: Recovered, metrics: Metrics, around: Surroundings
 ) -> Live:
     """The live loop and the dispatcher: each calls the other."""
-    live = Live(back.engine, store, metrics, around.clock, back.seq)
+    live = Live(back.engine, store, metrics, around.clock, back.seq, back.seq - back.tail, back.rows)
+    live.measure(back.checkpoint_ms)
     channels = make_channels(settings, path, clock=around.clock, show=around.show, colour=around.colour)
     outbox = Outbox(channels.concurrency, chance=random.SystemRandom().random, others=channels.others is not None)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
@@ -136,6 +137,15 @@ class Process:
     def tell(self, number: signal.Signals) -> None:
         assert self._child is not None
         self._child.send_signal(number)
+
+    def minds_hangups(self) -> bool:
+        """Whether SIGHUP no longer ends it; the test is left out where the system does not tell."""
+        assert self._child is not None
+        status = Path(f"/proc/{self._child.pid}/status")
+        if not status.exists():
+            pytest.skip("which signals a process minds is not told here: there is no /proc")
+        masks = [line.split()[1] for line in status.read_text().splitlines() if line.startswith(("SigIgn", "SigCgt"))]
+        return any(int(mask, 16) & 1 << signal.SIGHUP - 1 for mask in masks)
 
     async def ended(self, within_s: float = 30.0) -> int:
         """Wait for its end; the exit code."""

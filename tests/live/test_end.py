@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.exact import worlds
+from tests.live.disk import fill, small_disk
 from tests.live.load import Crowd
 from tests.live.process import at_rest, live, process_of, until
 from tests.live.reckoning import IN, kept, owed, write_site
@@ -61,3 +62,20 @@ async def test_a_start_after_an_end_at_rest_folds_nothing_and_a_second_signal_do
         ready = await process.start()
         assert (ready["folded_frames"], ready["map"]) == (0, "kept")
         assert [p["device"] for p in await process.get("/v1/places/shinjuku/present")] == ["d-1"]
+
+
+@live()
+async def test_told_to_end_while_the_disk_is_full_it_ends_soon_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site")
+    with small_disk(site / "var", 64) as disk:
+        async with process_of(site) as process:
+            await process.post({"device": "d-1", "time": process.now_ms(), **IN})
+            fill(disk / "filler")
+            ping = {"device": "d-2", "time": process.now_ms(), **IN}
+            assert (await process.ask("POST", "/v1/pings", json=ping))[0] == 503
+            assert await process.end(within_s=10) == 0
+            assert process.lines("ended while the store could not commit")
+            (disk / "filler").unlink()
+            await process.start()
+            assert [line["device"] for line in await process.get("/v1/places/shinjuku/present")] == ["d-1"]
+            await process.post(ping)

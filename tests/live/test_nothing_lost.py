@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import random
-import subprocess
 from collections import defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.exact import worlds
+from tests.live.disk import fill, small_disk
 from tests.live.load import Crowd
 from tests.live.process import Process, at_rest, command, live, process_of, until
 from tests.live.reckoning import h, jsonl, kept, owed, pending, write_site
 from tests.live.sink import Sink, sink_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.exact.oracle import Fence
@@ -105,35 +102,6 @@ async def test_five_kills_under_load_lose_nothing_and_repeat_only_what_was_in_fl
 @live(1100)
 async def test_fifty_kills_under_load_lose_nothing_and_repeat_only_what_was_in_flight(tmp_path: Path) -> None:
     await kill_again_and_again(tmp_path, 50)
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of a few megabytes in a folder; the test is left out where none may be mounted."""
-    folder.mkdir(parents=True)
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], capture_output=True, check=False
-        )
-    except FileNotFoundError:
-        pytest.skip("a small file system cannot be mounted here: there is no `mount`")
-    if done.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Take all the space that is left."""
-    with path.open("ab", buffering=0) as stream:
-        for size in (65_536, 4_096, 512):
-            try:
-                while stream.write(b"x" * size) == size:
-                    os.fsync(stream.fileno())
-            except OSError:
-                continue
 
 
 async def fill_again_and_again(folder: Path, rounds: int) -> None:

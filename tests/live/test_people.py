@@ -38,6 +38,39 @@ async def test_an_app_that_waits_gets_its_message_and_the_same_again_when_it_ask
 
 
 @live()
+async def test_an_app_that_asks_again_gets_its_message_also_when_a_newer_ping_came_first(tmp_path: Path) -> None:
+    async with process_of(write_site(tmp_path / "site")) as process:
+        await process.consent(["u-1"])
+        ping = {"device": "d-1", "user": "u-1", "time": process.now_ms() - 2000, **IN}
+        first = await process.post(ping, query="?wait=500ms")
+        await process.post(ping | {"time": ping["time"] + 1000})
+        again = await process.post(ping, query="?wait=500ms")
+        assert (again["accepted"], again["duplicate"]) == (1, 0), "it is late, and nothing else"
+        assert (again["decisions"], again["messages"]) == (first["decisions"], first["messages"])
+        assert len(again["messages"]) == 1
+
+
+@live()
+async def test_a_repeated_change_of_a_user_gives_back_nothing_that_was_withdrawn_meanwhile(tmp_path: Path) -> None:
+    async with process_of(write_site(tmp_path / "site")) as process:
+        agrees = {
+            "id": "consent-1", "user": "u-1", "type": "user.updated", "time": process.now_ms(),
+            "data": {"consent": {"location_marketing": True}},
+        }  # fmt: skip
+        events = [agrees, agrees | {"id": "consent-2", "data": {"consent": {"other": True}}}, agrees]
+        status, told = await process.ask("POST", "/v1/events", json=events)
+        assert (status, told["accepted"], told["duplicate"]) == (202, 2, 1)
+        await process.change("u-1", consent={"location_marketing": False})
+        for life in range(2):
+            status, told = await process.ask("POST", "/v1/events", json=agrees)
+            assert (status, told["accepted"], told["duplicate"]) == (202, 0, 1)
+            assert (await process.get("/v1/users/u-1"))["consent"] == {"location_marketing": False, "other": True}
+            if life == 0:
+                await process.kill()
+                await process.start()
+
+
+@live()
 async def test_what_is_kept_of_a_person_and_a_place_can_be_asked_for(tmp_path: Path) -> None:
     async with process_of(write_site(tmp_path / "site")) as process:
         await process.change("u-1", attributes={"tier": "gold"}, locale="ja", timezone="Asia/Tokyo")

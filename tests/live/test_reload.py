@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.exact import worlds
+from tests.live.disk import fill, small_disk
 from tests.live.load import Crowd
 from tests.live.process import Process, at_rest, command, live, process_of, until
 from tests.live.reckoning import HELLO, IN, OUT, kept, owed, write_site
@@ -163,3 +164,19 @@ async def test_keys_and_limits_change_without_a_start_and_what_cannot_run_here_i
         process.tell(signal.SIGHUP)
         await reload_says(process, True)
         assert [await posted("ingest-1", 3), await posted("ingest-2")] == [202, 401]
+
+
+@live()
+async def test_an_edit_made_while_the_disk_is_full_comes_into_force_once_it_is_not(tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site")
+    with small_disk(site / "var", 64) as disk:
+        async with process_of(site) as process:
+            fill(disk / "filler")
+            ping = {"device": "d-1", "time": process.now_ms(), **IN}
+            assert (await process.ask("POST", "/v1/pings", json=ping))[0] == 503
+            (site / "rules/all.yaml").write_text(HELLO + "priority: 7\n")
+            await reload_says(process, False)
+            assert not process.lines("site in force")
+            (disk / "filler").unlink()
+            await reload_says(process, True)
+            assert len(process.lines("site in force")) == len(process.lines("reload refused")) == 1
