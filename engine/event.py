@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from engine.body import body_elements, parse
 from engine.rejection import (
     BodyError,
@@ -75,8 +77,9 @@ def decode_events(body: bytes, *, ndjson: bool, now_ms: int, limits: PingLimits,
 def decode_user(user: str, body: bytes) -> UserChanged:
     """The body of `PUT /v1/users/{id}`. Raises `BodyError` 400.
 
-    >>> decode_user("u-7", b'{"consent": {"location_marketing": true}, "locale": null}')
-    UserChanged(user='u-7', attributes={}, consent={'location_marketing': True}, tokens={}, locale=None, timezone=UNSET)
+    >>> change = decode_user("u-7", b'{"consent": {"location_marketing": true}, "locale": null}')
+    >>> change.user, change.consent, change.locale, change.timezone
+    ('u-7', {'location_marketing': True}, None, UNSET)
     """
     value = parse(body, "object with what is to change")
     try:
@@ -114,7 +117,7 @@ def _event(element: object, now_ms: int, limits: PingLimits, keep_ms: int) -> Ha
     check_age(time_ms, now_ms, max_age_ms=keep_ms, max_ahead_ms=limits.max_ahead_ms)
     data = {} if event.get("data") is None else _free_object("data", event["data"])
     if kind == USER_UPDATED:
-        return user_change(user, data)
+        return msgspec.structs.replace(user_change(user, data), id=name, time_ms=time_ms)
     return Happened(user, name, kind, time_ms, data)
 
 

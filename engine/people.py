@@ -93,8 +93,10 @@ class People:
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
-    def change(self, change: UserChanged) -> None:
-        """Merge what somebody wrote about a user; None removes."""
+    def change(self, change: UserChanged) -> bool:
+        """Merge what somebody wrote about a user; None removes. False when this event was there before."""
+        if change.id and not self._is_new(change.user, change.id, change.time_ms):
+            return False
         user = self.known(change.user)
         user.known = True
         _merge(user.attributes, change.attributes)
@@ -104,19 +106,28 @@ class People:
             user.locale = change.locale
         if change.timezone is not msgspec.UNSET:
             user.timezone = change.timezone
+        return True
 
     def happened(self, event: Happened) -> bool:
         """Take in an event; False when this (user, id) was there before."""
-        seen = self.event_ids.setdefault(event.user, {})
-        if event.id in seen:
+        if not self._is_new(event.user, event.id, event.time_ms):
             return False
-        seen[event.id] = event.time_ms
         user = self.known(event.user)
         insort(user.events, (event.time_ms, event.type))
         if len(user.events) % _PRUNE_EACH == 0:
             after_ms = user.events[-1][0] - self.keep_ms
             user.events = [e for e in user.events if e[0] > after_ms]
-            self.event_ids[event.user] = {i: t for i, t in seen.items() if t > after_ms}
+        return True
+
+    def _is_new(self, user: str, event: str, time_ms: int) -> bool:
+        """Remember an event; False when it was there before."""
+        seen = self.event_ids.setdefault(user, {})
+        if event in seen:
+            return False
+        seen[event] = time_ms
+        if len(seen) % _PRUNE_EACH == 0:
+            after_ms = max(seen.values()) - self.keep_ms
+            self.event_ids[user] = {i: t for i, t in seen.items() if t > after_ms}
         return True
 
     # -- where they are --------------------------------------------------------------------------------------------

@@ -75,10 +75,15 @@ def read_person(data: bytes) -> Person:
     return person
 
 
-def change_person(person: Person, change: UserChanged, offset: int) -> None:
-    """Merge what somebody wrote, of the record at `offset` of the user's shard. What was written later stays."""
+def change_person(person: Person, change: UserChanged, offset: int) -> bool:
+    """Merge what somebody wrote, of the record at `offset` of the user's shard. What was written later stays.
+
+    False when it changes nothing: it is an event that another record brought before, or the person was erased since.
+    """
     if person.marks.get("", -1) > offset:
-        return  # erased since
+        return False
+    if change.id and person.event_ids.setdefault(change.id, (change.time_ms, offset))[1] != offset:
+        return False
     user, marks = person.user, person.marks
     user.known = True
     for name, into, changes in (
@@ -93,6 +98,7 @@ def change_person(person: Person, change: UserChanged, offset: int) -> None:
         user.locale = change.locale
     if change.timezone is not msgspec.UNSET and _newer(marks, "timezone", offset):
         user.timezone = change.timezone
+    return True
 
 
 def erase_person(person: Person, offset: int, now_ms: int) -> None:
@@ -171,9 +177,13 @@ class SharedPeople(People):
         """The users whose own shard this is, as far as they are on loan."""
         return self.everyone
 
-    def change(self, change: UserChanged) -> None:
-        """Merge what somebody wrote about a user; None removes."""
-        change_person(self.person(change.user), change, self.offset)
+    def change(self, change: UserChanged) -> bool:
+        """Merge what somebody wrote about a user; None removes. False when another record brought this event before."""
+        person = self.person(change.user)
+        is_new = change_person(person, change, self.offset)
+        if change.id and is_new:
+            self._prune(person)
+        return is_new
 
     def happened(self, event: Happened) -> bool:
         """Take in an event; False when another record brought this (user, id) before."""
@@ -188,8 +198,14 @@ class SharedPeople(People):
         if len(person.user.events) % 64 == 0:
             after_ms = person.user.events[-1][0] - self.keep_ms
             person.user.events = [e for e in person.user.events if e[0] > after_ms]
-            person.event_ids = {i: at for i, at in person.event_ids.items() if at[0] > after_ms}
+        self._prune(person)
         return True
+
+    def _prune(self, person: Person) -> None:
+        """Forget the ids of events that are older than they are kept, now and then."""
+        if len(person.event_ids) % 64 == 0:
+            after_ms = max(time_ms for time_ms, _ in person.event_ids.values()) - self.keep_ms
+            person.event_ids = {i: at for i, at in person.event_ids.items() if at[0] > after_ms}
 
     def follow(self, telling: Telling, first: int, end: int) -> None:
         """Note where everybody is after the records from `first` to `end`."""

@@ -50,8 +50,9 @@ Happening = Telling | Rang | NewSite | Happened | UserChanged | Ended | Resent |
 
 @dataclass(slots=True)
 class Effects:
-    """What one step leaves behind. `counted` has one entry for each `Located` input, `fresh` one for each event.
+    """What one step leaves behind. `counted` has one entry for each `Located` input.
 
+    `fresh` has one for each event, changes of users that came as events among them; False: it was there before.
     `erased` maps each erased user to their devices. `requests[i]` is the request, counted over all `Located` inputs,
     that caused `decisions[i]`; -1: none.
     """
@@ -259,7 +260,9 @@ class _Judging:
             case Happened():
                 effects.fresh.append(by.happened(happening, now_ms, self._judged))
             case UserChanged():
-                people.change(happening)
+                is_new = people.change(happening)
+                if happening.id:
+                    effects.fresh.append(is_new)
             case Ended():
                 by.ended(happening, now_ms, self._judged)
             case Resent():

@@ -95,7 +95,10 @@ class Happened(_Tagged, frozen=True, tag="event"):
 
 
 class UserChanged(_Tagged, frozen=True, tag="user"):
-    """A merge into what is known of a user, in the shape of `PUT /v1/users/{id}`; None removes a key."""
+    """A merge into what is known of a user, in the shape of `PUT /v1/users/{id}`; None removes a key.
+
+    One that came as an event has that event's `id` and time: a repeated (user, id) is a duplicate, as of all events.
+    """
 
     user: str
     attributes: dict[str, Any] = {}
@@ -103,6 +106,8 @@ class UserChanged(_Tagged, frozen=True, tag="user"):
     tokens: dict[str, Any] = {}
     locale: str | msgspec.UnsetType | None = msgspec.UNSET
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    id: str = ""
+    time_ms: int = 0
 
 
 class Ended(_Tagged, frozen=True, tag="ended"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import structlog
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nearcast.cluster import Cluster
 
 log = structlog.get_logger("nearcast.gateway")
+
+Event = TypeVar("Event", "Happened", "UserChanged")
 
 #: How long an answer waits for a worker to fold an event, so that what is posted next is judged with it.
 FOLDED_S: Final = 1.0
@@ -77,7 +79,7 @@ class GatewayDoor:
             if events:
                 duplicate += await self._happened(cast("list[Happened]", list(some)))
             else:
-                await self._change_users(cast("list[UserChanged]", list(some)))
+                duplicate += await self._change_users(cast("list[UserChanged]", list(some)))
         return len(inputs) - duplicate, duplicate
 
     async def _happened(self, events: Sequence[Happened]) -> int:
@@ -90,11 +92,16 @@ class GatewayDoor:
         await self._folded({w.partition: w.offset for w in written})
         return len(events) - len(fresh)
 
-    async def _change_users(self, changes: Sequence[UserChanged]) -> None:
-        """Take changes of users; those of one shard are one record, in their order."""
+    async def _change_users(self, changes: Sequence[UserChanged]) -> int:
+        """Take changes of users; those of one shard are one record, in their order. Returns how many were known."""
+        events = [change for change in changes if change.id]
+        new = {id(change) for change in await self._unknown(events)} if events else set()
+        fresh = [change for change in changes if not change.id or id(change) in new]
+        if not fresh:
+            return len(changes)
         by_shard: dict[int, list[UserChanged]] = {}
         by_user: dict[str, list[UserChanged]] = {}
-        for change in changes:
+        for change in fresh:
             by_shard.setdefault(self._cluster.partitions.of(change.user), []).append(change)
             by_user.setdefault(change.user, []).append(change)
         written = await asyncio.gather(*(self._frames.write(shard, part) for shard, part in by_shard.items()))
@@ -105,6 +112,7 @@ class GatewayDoor:
                 change_person(person, change, offsets[self._cluster.partitions.of(change.user)])
 
         await self._change(by_user, changed)
+        return len(changes) - len(fresh)
 
     async def erase(self, user: str) -> None:
         """Forget a user: from the answer on nothing is sent."""
@@ -178,13 +186,13 @@ class GatewayDoor:
 
     # -- how -------------------------------------------------------------------------------------------------------
 
-    async def _unknown(self, events: Sequence[Happened]) -> list[Happened]:
+    async def _unknown(self, events: Sequence[Event]) -> list[Event]:
         """The events that are not known yet, each once. With Redis away all are taken: a worker finds repeats."""
         known: dict[str, Person] = {}
         with self._redis_or_later():
             stored = await self._cluster.people.read(sorted({event.user for event in events}))
             known = {name: read_person(one.value) for name, one in stored.items() if one.value is not None}
-        fresh: dict[tuple[str, str], Happened] = {}
+        fresh: dict[tuple[str, str], Event] = {}
         for event in events:
             person = known.get(event.user)
             if person is None or event.id not in person.event_ids:

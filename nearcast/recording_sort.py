@@ -60,7 +60,7 @@ class _Sorter:
         if isinstance(item, RecordedPings):
             self._put(self._rows_of(item.located))
             return
-        if isinstance(item, Happened):
+        if isinstance(item, Happened) or item.id:
             self.last_ms = item.time_ms
         row = np.zeros(1, _ROW)
         row["device"], row["time"], row["received"] = NONE, self.last_ms, self.others.tell()

@@ -38,7 +38,7 @@ def test_events_and_changes_keep_the_order_of_the_body() -> None:
     body = [EVENT, EVENT | {"id": "e-2", "type": "user.updated", "data": {"locale": "ja"}}, EVENT | {"data": None}]
     assert decoded(body).inputs == [
         Happened("u-7", "e-1", "purchase", NOW_MS, {"sku": "tea"}),
-        UserChanged("u-7", locale="ja"),
+        UserChanged("u-7", locale="ja", id="e-2", time_ms=NOW_MS),
         Happened("u-7", "e-1", "purchase", NOW_MS, {}),
     ]
 

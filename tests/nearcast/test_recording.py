@@ -97,7 +97,7 @@ def test_a_line_is_a_ping_a_sighting_an_event_or_a_user_by_its_fields(tmp_path: 
     assert rows_of(first).users == ["u-1", None]
     assert rows_of(first).beacons == [None, "ibeacon:f7826da6-4fa2-4e98-8024-bc5b71e0893e:17:4"]
     assert items[2] == Happened("u-1", "e-1", "purchase", T0 + 6, {"device": "till", "lat": 1})
-    assert items[3] == UserChanged("u-1", attributes={"tier": None})
+    assert items[3] == UserChanged("u-1", attributes={"tier": None}, id="e-2", time_ms=T0 + 7)
     assert rows_of(last).received == [T0 + 9_000]
 
 

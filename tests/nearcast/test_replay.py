@@ -209,6 +209,6 @@ def written_out(items: Read) -> list[tuple[Any, ...]]:
             columns = [located.column(name).tolist() for name in ("time", "lng")]
             found += [("ping", *row) for row in zip(columns[0], names, columns[1], strict=True)]
         else:
-            time_ms = getattr(item, "time_ms", found[-1][1] if found else 0)
-            found.append((type(item).__name__, time_ms, getattr(item, "id", None) or getattr(item, "user", None)))
+            time_ms = item.time_ms if item.id else found[-1][1] if found else 0
+            found.append((type(item).__name__, time_ms, item.id or item.user))
     return found
