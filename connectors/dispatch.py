@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import structlog
+
 from engine.delivery import Over
 from engine.delivery_table import Seen
 from engine.ports import Attempt, AttemptResult, DeliveryState, Ending, StoreError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from connectors.clock import Clock
     from engine.delivery import Outbox, Start
     from engine.ports import Channel, Delivery
+
+log = structlog.get_logger("nearcast.dispatch")
 
 Verdict = Literal["ok", "quiet_hours", "withdrawn", "cancelled"]
 
@@ -218,6 +222,8 @@ class Dispatcher:
             over = self._outbox.hold_back(delivery.key, _HELD_BACK[verdict], self._clock.now_ms())
         else:
             attempt = attempt or await self._try(start)
+            if attempt.result is AttemptResult.GONE and self._outbox.is_on(delivery.channel):
+                log.error("a channel answered 410 and is off until the next reload", channel=delivery.channel)
             over = self._outbox.result(delivery.key, attempt, self._clock.now_ms())
         if over is not None:
             self._finish(over)

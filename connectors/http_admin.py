@@ -108,7 +108,7 @@ class Admin:
         if not done:
             raise RefusedRequest(
                 409,
-                "the delivery is pending, was delivered, or its rule no longer runs,"
-                " only one that failed can be sent again",
+                "the delivery is pending, was delivered or withdrawn, or its rule no longer runs,"
+                " only one that failed, expired, was cancelled or is of unknown outcome can be sent again",
             )
         return answer({"key": key}, status=202)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import isfinite
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from connectors.http_answers import RefusedRequest
 from engine.rejection import id_fault, shown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _DIGITS_MAX: Final = 18
+_ENCODED: Final = "is it encoded as it should be?"
 
 
 def wait_asked(request: web.Request) -> bool:
@@ -92,6 +94,11 @@ def text_id(request: web.Request, name: str) -> str | None:
 def path_id(request: web.Request, name: str = "id") -> str:
     """An id in the path, decoded."""
     text = request.match_info[name]
+    try:
+        # what is no UTF-8 stays as it was sent, and would be another id
+        unquote_to_bytes(request.rel_url.raw_path).decode()
+    except UnicodeDecodeError as error:
+        raise _wrong(name, "must be UTF-8 once it is decoded", text, _ENCODED) from error
     _check(name, text)
     return text
 
@@ -99,7 +106,7 @@ def path_id(request: web.Request, name: str = "id") -> str:
 def _check(name: str, text: str) -> None:
     fault = id_fault(text)
     if fault is not None:
-        raise _wrong(name, fault, text, "is it encoded as it should be?")
+        raise _wrong(name, fault, text, _ENCODED)
 
 
 def _wrong(name: str, wrong: str, text: str, mend: str) -> RefusedRequest:

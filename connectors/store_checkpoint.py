@@ -6,6 +6,7 @@ Owns how a large state is written without holding up the commits. Must not know 
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from connectors.store_errors import RESTORE
@@ -41,10 +42,10 @@ def newest(connection: sqlite3.Connection, path: str) -> Checkpoint | None:
     Raises `StoreError` when all are damaged.
     """
     rows = connection.execute("SELECT id, seq, now_ms, size, crc FROM checkpoints ORDER BY seq DESC").fetchall()
-    for row in rows:
+    for damaged, row in enumerate(rows):
         found = _read(connection, *row)
         if found is not None:
-            return found
+            return replace(found, damaged=damaged)
     if rows:
         raise StoreError(f"store `{path}`: its checkpoints are damaged, {RESTORE}")
     return None

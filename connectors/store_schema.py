@@ -47,7 +47,7 @@ _TABLES = (
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to the file: `ro`, `rw`, `rwc` (made when missing), or `immutable` (read, without any lock)."""
+    """A connection to the file: `ro`, `rw`, or `immutable` (read, without any lock)."""
     tail = "immutable=1" if mode == "immutable" else f"mode={mode}"
     uri = f"file:{quote(str(path))}?{tail}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
@@ -58,8 +58,11 @@ def open_writer(path: Path, *, create: bool) -> sqlite3.Connection:
     if not create and not path.exists():
         raise StoreError(f"store `{path}` is not there, start `nearcast run` on the site first")
     try:
-        connection = connect(path, "rwc" if create else "rw")
-    except sqlite3.Error as error:
+        if create:
+            # where people were, and their phones' tokens, are nobody's business; SQLite gives its logs the same rights
+            path.touch(mode=0o640)
+        connection = connect(path, "rw")
+    except (sqlite3.Error, OSError) as error:
         raise store_error(str(path), error) from error
     try:
         _prepare_writer(path, connection)

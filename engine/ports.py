@@ -106,11 +106,12 @@ class StoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state as it was after frame `seq`."""
+    """The state as it was after frame `seq`. `damaged` newer ones were passed over to get at it."""
 
     seq: int
     now_ms: int
     state: bytes
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Owns what of the settings must go together. Must not know how a key is written, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,10 @@ from rules.shapes import Desk, Fields, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_STORE = re.compile(
+    r"""^store:[ \t]+(?P<quote>['"]?)(?P<path>[^'"#\r\n]+?)(?P=quote)[ \t]*(?:#.*)?\r?$""", re.MULTILINE
+)
+
 
 def read_settings(text: str | bytes, *, file: str = SETTINGS_FILE) -> tuple[Settings, list[Mistake]]:
     """The settings that a file says, and all its mistakes, in order. What has a mistake keeps its default.
@@ -52,10 +57,21 @@ def read_settings(text: str | bytes, *, file: str = SETTINGS_FILE) -> tuple[Sett
     if documents:
         Fields("the settings", KEYS, records.append, always=True).read(documents[0], desk)
     if not records:
-        return Settings(), sorted(desk.mistakes)
+        return Settings(store=_store_said(text)), sorted(desk.mistakes)
     settings = replace(_settings(records[0]), variables=_variables(desk))
     _check_keys(records[0], settings)
     return settings, sorted(desk.mistakes)
+
+
+def _store_said(text: str | bytes) -> str:
+    """Where a file that cannot be read as YAML says that the store is: the version that is kept there may run.
+
+    >>> read_settings("store: data/x.db  # on the fast disk\\nlisten: [[[")[0].store
+    'data/x.db'
+    """
+    plain = text if isinstance(text, str) else text.decode(errors="replace")
+    found = _STORE.search(plain)
+    return found.group("path") if found else Settings().store
 
 
 def _settings(record: Record) -> Settings:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class Recovered:
     """The state of a store: the engine after frame `seq`, and how many frames were folded onto the checkpoint.
 
-    `rows` is what these frames hold, `checkpoint_ms` when the checkpoint was taken (None: there is none). `differences`
-    counts decisions that came out otherwise than they are stored; what is stored stands.
+    `rows` is what these frames hold, `checkpoint_ms` when the checkpoint was taken (None: there is none), and `damaged`
+    how many newer ones cannot be read. `differences` counts decisions that came out otherwise than they are stored;
+    what is stored stands.
     """
 
     engine: Engine
@@ -36,6 +37,7 @@ class Recovered:
     tail: int = 0
     rows: int = 0
     checkpoint_ms: int | None = None
+    damaged: int = 0
     differences: int = 0
 
 
@@ -69,7 +71,9 @@ def recover(
             site = known
         else:
             site = compiled(store.site_files(version), known.map if known is not None else None)
-        recovered = Recovered(restore(checkpoint.state, site), checkpoint.seq, checkpoint_ms=checkpoint.now_ms)
+        recovered = Recovered(
+            restore(checkpoint.state, site), checkpoint.seq, checkpoint_ms=checkpoint.now_ms, damaged=checkpoint.damaged
+        )
     if known is not None:
         recovered.engine.prepare(known)
     for frames in frames_ahead(store, recovered.seq):

@@ -126,6 +126,8 @@ async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, ma
         await asyncio.to_thread(around.kernels)
         around.progress("folding the journal")
         back = await asyncio.to_thread(recover, store, around.clock.now_ms(), known=site)
+        if back.damaged:
+            log.error("a checkpoint is damaged, an older one was taken: look at the disk", damaged=back.damaged)
         if back.differences:
             log.error(
                 "decisions came out otherwise than they are stored; what is stored stands", count=back.differences

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from connectors.clock import MachineClock
 from connectors.dispatch import Dispatcher, Verdict
@@ -233,6 +234,23 @@ def test_quiet_hours_and_consent_are_asked_for_before_each_attempt() -> None:
         }
         assert sorted(channel.tried) == [("a", 1), ("c", 1), ("c", 2)]
         assert {e.key: e.attempts for e in world.ends} == {"a": 1, "b": 0, "c": 2}
+
+    asyncio.run(run())
+
+
+def test_a_channel_that_goes_off_is_told_once() -> None:
+    async def run() -> None:
+        async def gone(delivery: Delivery, number: int) -> Attempt:
+            return Attempt(AttemptResult.GONE)
+
+        world = World({"push": Scripted(gone)})
+        with capture_logs() as told:
+            world.dispatcher.add(*(live(key, key) for key in "abc"))
+            for _ in range(20):
+                await asyncio.sleep(0)
+        [line] = told
+        assert (line["channel"], "410" in line["event"]) == ("push", True)
+        world.dispatcher.cancel("a", "b", "c")
 
     asyncio.run(run())
 

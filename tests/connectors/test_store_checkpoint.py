@@ -65,7 +65,7 @@ def test_a_damaged_one_is_passed_over(store: SqliteStore, path: Path) -> None:
     for seq in (2, 4):
         store.save_checkpoint(Checkpoint(seq, T0 + seq, b"state %d" % seq))
     query(path, "UPDATE checkpoint_parts SET data = x'00' WHERE checkpoint = (SELECT max(id) FROM checkpoints)")
-    assert store.checkpoint() == Checkpoint(2, T0 + 2, b"state 2")
+    assert store.checkpoint() == Checkpoint(2, T0 + 2, b"state 2", damaged=1)
     query(path, "DELETE FROM checkpoint_parts")
     with pytest.raises(StoreError, match="its checkpoints are damaged, restore a copy"):
         store.checkpoint()

@@ -189,3 +189,10 @@ def test_a_store_cannot_be_made_on_a_full_disk(small_disk: Path) -> None:
     assert "the disk is full" in refusal(path)
     fill.unlink()
     filled(path)
+
+
+def test_a_new_store_is_read_by_nobody_outside_of_its_group(tmp_path: Path) -> None:
+    with SqliteStore.open(tmp_path / "a.db") as store:
+        store.commit(commit(1))
+        for file in tmp_path.glob("a.db*"):
+            assert not file.stat().st_mode & 0o027 or file.suffix == ".lock", file

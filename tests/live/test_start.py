@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,3 +89,36 @@ async def test_after_a_start_the_metrics_say_what_there_is(tmp_path: Path) -> No
         assert await process.value("nearcast_devices") == 3
         assert await process.value("nearcast_journal_tail_rows") == 0
         assert await process.value("nearcast_checkpoint_timestamp_seconds") > now_ms / 1000 - 60
+
+
+@live()
+async def test_settings_that_are_no_yaml_leave_the_stored_version_running_wherever_its_store_is(tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site", settings="store: data/x.db\n")
+    async with process_of(site) as process:
+        version = process.lines("ready")[0]["version"]
+        assert await process.end() == 0
+        (site / "nearcast.yaml").write_text("store: data/x.db  # on the fast disk\nlisten: [[[\n")
+        assert (await process.start())["version"] == version
+        assert any(line["mistake"].startswith("nearcast.yaml:") for line in process.lines("mistake in the site"))
+        assert not (site / "var/nearcast.db").exists()
+
+
+@live()
+async def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path: Path) -> None:
+    async with process_of(write_site(tmp_path / "site")) as process:
+        for n in range(2):
+            await process.post({"device": f"d-{n}", "time": process.now_ms(), **IN})
+            assert await process.end() == 0
+            await process.start()
+        await process.kill()
+        with sqlite3.connect(process.store) as connection:
+            connection.execute(
+                "UPDATE checkpoint_parts SET data = x'00' WHERE checkpoint = (SELECT max(id) FROM checkpoints)"
+            )
+        connection.close()
+        await process.start()
+        assert [
+            line["damaged"]
+            for line in process.lines("a checkpoint is damaged, an older one was taken: look at the disk")
+        ] == [1]
+        assert await process.value("nearcast_devices") == 2
