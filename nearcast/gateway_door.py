@@ -95,8 +95,13 @@ class GatewayDoor:
     async def _change_users(self, changes: Sequence[UserChanged]) -> int:
         """Take changes of users; those of one shard are one record, in their order. Returns how many were known."""
         events = [change for change in changes if change.id]
-        new = {id(change) for change in await self._unknown(events)} if events else set()
-        fresh = [change for change in changes if not change.id or id(change) in new]
+        unknown = {(event.user, event.id) for event in await self._unknown(events)} if events else set()
+        fresh = []
+        for change in changes:
+            key = change.user, change.id
+            if not change.id or key in unknown:
+                unknown.discard(key)
+                fresh.append(change)
         if not fresh:
             return len(changes)
         by_shard: dict[int, list[UserChanged]] = {}

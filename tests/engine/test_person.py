@@ -176,6 +176,17 @@ def test_a_field_keeps_what_was_written_last_whoever_comes_first() -> None:
     )  # fmt: skip
 
 
+def test_a_change_that_came_as_an_event_counts_once_whatever_was_written_since() -> None:
+    person = Person(User("u"))
+    agrees = UserChanged("u", consent={"marketing": True}, id="e-1", time_ms=T0)
+    assert change_person(person, agrees, 1) and change_person(person, agrees, 1)  # a worker, and the gateway before it
+    assert change_person(person, UserChanged("u", consent={"marketing": False}), 2)
+    assert not change_person(person, agrees, 3)
+    assert person.user.consent == {"marketing": False}
+    assert change_person(person, UserChanged("u", consent={"other": True}, id="e-2", time_ms=T0), 4)
+    assert person.user.consent == {"marketing": False, "other": True}
+
+
 def test_an_erasure_keeps_what_was_written_after_it_and_refuses_what_was_before() -> None:
     person = Person(User("u", visits=[(T0, "shop"), (T0 + 9, "shop")]), stays={"shop": {"d": T0}})
     change_person(person, UserChanged("u", {"tier": "gold"}, {"marketing": True}), 1)

@@ -87,3 +87,18 @@ def test_changes_of_many_users_are_one_record_a_shard_and_the_last_of_each_field
     assert all(people.user(name).attributes == {"tier": "gold", "n": 2} for name in users)
     assert people.user("u-7").tokens == {"push": "t"} and people.user("u-7").locale == "ja"
     assert people.new == {user: partitions.of(user) for user in users}
+
+
+def test_a_repeated_change_is_a_duplicate_and_is_not_written_again() -> None:
+    people, frames = People(busy="u-0"), Frames()
+    cluster: Any = SimpleNamespace(
+        people=people, partitions=Partitions(1), settings=Settings(), redis=None, names=Names("n")
+    )
+    door = GatewayDoor(cluster, frames, None, None)  # type: ignore[arg-type]
+    agrees = UserChanged("u-1", consent={"marketing": True}, id="e-1", time_ms=T0)
+    more = UserChanged("u-1", locale="ja", id="e-2", time_ms=T0)
+    assert asyncio.run(door.noted([agrees, more, agrees])) == (2, 1)
+    assert asyncio.run(door.noted([UserChanged("u-1", consent={"marketing": False})])) == (1, 0)
+    assert asyncio.run(door.noted([agrees])) == (0, 1)
+    assert people.user("u-1").consent == {"marketing": False} and people.user("u-1").locale == "ja"
+    assert frames.written == {0: [[agrees, more], [UserChanged("u-1", consent={"marketing": False})]]}
