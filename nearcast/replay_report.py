@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from engine.ids import instant
 from engine.outward import decision_line, to_json
 from engine.told_lines import TransitionLines
+from nearcast.terminal import console_on
 from rules.facts import Kind, Outcome, Reason
 
 if TYPE_CHECKING:
@@ -123,17 +124,11 @@ def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
     if options.assume_consent:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
     if notes:
-        _console(sys.stderr).print("\n".join(notes), markup=False)
+        console_on(sys.stderr).print("\n".join(notes), markup=False, soft_wrap=True)
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return
-    _print_tables(tally, _console(out))
-
-
-def _console(out: TextIO) -> Console:
-    from rich.console import Console  # programs need not wait for it
-
-    return Console(file=out, highlight=False)
+    _print_tables(tally, console_on(out))
 
 
 def _print_tables(tally: Tally, console: Console) -> None:
@@ -142,9 +137,9 @@ def _print_tables(tally: Tally, console: Console) -> None:
     if not tally.decided:
         console.print("no rule had an occasion: do its places and kinds of transition come up in this recording?")
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("rule", "sent", "suppressed", "why not", title="decisions by rule")
+    table = Table(Column("rule", overflow="fold"), "sent", "suppressed", "why not", title="decisions by rule")
     for rule in sorted({r for r, _, _ in tally.decided}):
         sent = tally.decided[rule, Outcome.SEND.value, Reason.SENT.value]
         reasons = {x: n for (r, o, x), n in tally.decided.items() if r == rule and o == Outcome.SUPPRESS.value}
