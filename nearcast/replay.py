@@ -90,7 +90,9 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
         for item in read_recordings((options.users,), device=None, sort=False):
             if isinstance(item, UserChanged):
                 folding.users.append(item)
-            elif not isinstance(item, Skipped):
+            elif isinstance(item, Skipped):
+                tally.skip(item)
+            else:
                 raise InputFaultError(f"{options.users}: holds more than users, give it as a FILE instead")
     for item in read_recordings(options.files, device=options.device, sort=options.sort):
         if isinstance(item, Skipped):

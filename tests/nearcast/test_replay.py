@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.step import Effects
     from engine.wire import Happened, UserChanged
     from nearcast.recording import Skipped
+    from tests.nearcast.command import Command
 
     Read = list[RecordedPings | Happened | UserChanged | Skipped]
 
@@ -68,6 +69,12 @@ def walk(devices: int, pings: int, rng: random.Random, *, late: bool) -> str:
             sent |= {"time": time_ms - rng.randrange(90_000), "received": time_ms}
         lines.append(json.dumps(sent) + "\n")
     return "".join(lines)
+
+
+def ping(at_ms: int, **more: object) -> str:
+    """A ping of one device at the shop, so long after T0."""
+    sent = {"device": "d", "time": T0 + at_ms, "lat": SHOP[0], "lng": SHOP[1], "accuracy": 5, **more}
+    return json.dumps(sent) + "\n"
 
 
 class Told:
@@ -131,7 +138,7 @@ def test_a_step_spans_as_much_as_no_timer_forbids(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site")
     recording = tmp_path / "a.jsonl"
     away = [{"device": "d", "time": T0 + n * 1_000, "lat": 1.0, "lng": 2.0} for n in range(3_000)]
-    recording.write_text("".join(json.dumps(ping) + "\n" for ping in away))
+    recording.write_text("".join(json.dumps(line) + "\n" for line in away))
     steps = folded(site, recording).steps
     assert sum(steps) == 3_000
     assert max(steps) == 31, "the shortest timer, `exit_after`, and a second"
@@ -141,13 +148,23 @@ def test_a_step_spans_as_much_as_no_timer_forbids(tmp_path: Path) -> None:
 def test_over_a_gap_each_timer_rings_at_its_own_instant(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site", RULES.replace("max_event_age: 1h", "max_event_age: 1m"))
     recording = tmp_path / "a.jsonl"
-    pings = [
-        {"device": "d", "time": T0 + at_ms, "lat": SHOP[0], "lng": SHOP[1], "accuracy": 5} for at_ms in (0, 540_000)
-    ]
-    recording.write_text("".join(json.dumps(ping) + "\n" for ping in pings))
+    recording.write_text(ping(0) + ping(540_000))
     told = folded(site, recording)
     decided = {rule: (told.times[key] - T0, reason) for key, rule, _, _, reason in told.decisions}
     assert decided == {"hello": (0, "sent"), "stayed": (90_000, "sent"), "tick": (300_000, "sent")}
+
+
+def test_a_user_that_cannot_be_read_is_named_as_a_line_of_a_recording_is(nearcast: Command, tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    recording, users = tmp_path / "a.jsonl", tmp_path / "users.jsonl"
+    recording.write_text(ping(0, user="u"))
+    good = {"id": "u", "attributes": {"tier": "gold", "age": 30}, "consent": {"marketing": True}}
+    bad = ["garbage", '{"id":5}', '{"id":"a","consent":{"marketing":"yes"}}', "[1]", '{"id":"b","timezone":"Mars"}']
+    users.write_text("\n".join([*bad, json.dumps(good)]) + "\n")
+    named = nearcast("replay", site, recording, "--users", users, "--json")
+    assert [line.partition(": ")[0] for line in named.err.splitlines()] == [f"{users}:{n}" for n in range(1, 6)]
+    assert (named.code, json.loads(named.out)["decisions"][0]["reason"]) == (0, "sent")
+    assert nearcast("replay", site, users, recording, "--json") == named
 
 
 def peak_of(site: Site, recording: Path, *, sort: bool) -> int:
