@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine.lines import Lines
+    from engine.rejection import Rejected
     from engine.wire import Happened, UserChanged
 
     Recorded = RecordedPings | Happened | UserChanged | Skipped
@@ -102,7 +103,7 @@ def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterato
         index, number = refused.index, numbers[refused.index]
         other = _event_or_user(lines[index], number, file)
         if other is None:
-            yield Skipped(file, number, refused.reason.value, refused.detail)
+            yield _left_out(lines[index], number, file, refused)
             continue
         good = index - position
         if good > done:
@@ -123,8 +124,14 @@ def _other(line: bytes, number: int, file: str) -> Recorded:
     if other is not None:
         return other
     decoded = decode_pings(line, ndjson=True, now_ms=0, limits=_NO_LIMITS, recorded=True)
-    refused = decoded.rejected[0]
-    return Skipped(file, number, refused.reason.value, refused.detail)
+    return _left_out(line, number, file, decoded.rejected[0])
+
+
+def _left_out(line: bytes, number: int, file: str, refused: Rejected) -> Skipped:
+    """A line that nothing can be made of. An array, or JSON that goes on in the next line, is mended in one way."""
+    text = line.strip()
+    mend = ", write one object a line" if text.startswith(b"[") or text == b"{" else ""
+    return Skipped(file, number, refused.reason.value, refused.detail + mend)
 
 
 def _event_or_user(line: bytes, number: int, file: str) -> Happened | UserChanged | Skipped | None:

@@ -28,9 +28,9 @@ from nearcast.folder import read_folder
 from nearcast.frames_ahead import frames_ahead
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
-from nearcast.recording import Skipped, read_recordings
+from nearcast.recording import Skipped, read_recordings, read_users
 from nearcast.recover import compiled
-from nearcast.replay_report import Tally, progress_bar, report
+from nearcast.replay_report import Tally, progress_bar, report, report_left_out
 from nearcast.site_store import store_path
 
 if TYPE_CHECKING:
@@ -58,13 +58,16 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
             decisions=_open(stack, options.decisions),
             transitions=_open(stack, options.transitions),
         )
-        if options.from_store or stores:
-            path = stores[0] if stores else store_path(site_path, site.settings)
-            with progress_bar(options, "frames") as bar:
-                replay_store(path, site, tally, bar)
-        else:
-            with progress_bar(options, "pings") as bar:
-                replay_files(site, options, tally, bar)
+        try:
+            if options.from_store or stores:
+                path = stores[0] if stores else store_path(site_path, site.settings)
+                with progress_bar(options, "frames") as bar:
+                    replay_store(path, site, tally, bar)
+            else:
+                with progress_bar(options, "pings") as bar:
+                    replay_files(site, options, tally, bar)
+        finally:  # also of a recording that turns out to be of no use: its lines say why
+            report_left_out(tally, options)
     report(tally, options, sys.stdout)
     return ExitCode.GOOD
 
@@ -87,7 +90,7 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
     """Fold recorded files, in the order given."""
     folding = Folding(site, tally, assume_consent=options.assume_consent)
     if options.users is not None:
-        for item in read_recordings((options.users,), device=None, sort=False):
+        for item in read_users(options.users):
             if isinstance(item, UserChanged):
                 folding.users.append(item)
             elif isinstance(item, Skipped):

@@ -115,8 +115,8 @@ def progress_bar(options: ReplayOptions, unit: str) -> Iterator[Any]:
         yield Bar()
 
 
-def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
-    """Print the counts to `out`, and what was left out to standard error."""
+def report_left_out(tally: Tally, options: ReplayOptions) -> None:
+    """Print to standard error what was left out, and what was assumed."""
     notes = [str(skipped) for skipped in tally.shown]
     if tally.skipped > len(tally.shown):
         notes.append(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
@@ -125,6 +125,10 @@ def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
     if notes:
         console_on(sys.stderr).print("\n".join(notes), markup=False, soft_wrap=True)
+
+
+def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
+    """Print the counts to `out`."""
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return

@@ -17,7 +17,7 @@ from nearcast.replay import SPAN_MS, Folding, replay_files
 from nearcast.replay_options import ReplayOptions
 from nearcast.replay_report import Tally
 from tests.bar import Bar
-from tests.nearcast.command import make_site
+from tests.nearcast.command import Came, make_site
 from tests.world import TICK
 
 if TYPE_CHECKING:
@@ -165,6 +165,19 @@ def test_a_user_that_cannot_be_read_is_named_as_a_line_of_a_recording_is(nearcas
     assert [line.partition(": ")[0] for line in named.err.splitlines()] == [f"{users}:{n}" for n in range(1, 6)]
     assert (named.code, json.loads(named.out)["decisions"][0]["reason"]) == (0, "sent")
     assert nearcast("replay", site, users, recording, "--json") == named
+
+
+def test_a_recording_of_no_use_ends_a_replay_with_1_after_its_lines_are_named(
+    nearcast: Command, tmp_path: Path
+) -> None:
+    site = make_site(tmp_path / "site")
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.csv"
+    good.write_text(ping(0))
+    bad.write_text("device,time,lat,lng\nd,1\n")
+    came = nearcast("replay", site, good, bad, "--json")
+    named = f"{bad}:2: broken: 2 cells under a header of 4"
+    assert came == Came(1, "", f"{named}\n`{bad}`: nothing that stands in it can be used\n")
+    assert nearcast("replay", site, good, "--users", bad).code == 1
 
 
 def peak_of(site: Site, recording: Path, *, sort: bool) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from nearcast.recording_raw import Skipped
 from nearcast.replay_options import ReplayOptions
-from nearcast.replay_report import Tally, report
+from nearcast.replay_report import Tally, report, report_left_out
 from nearcast.terminal import console_on
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def test_off_a_terminal_no_line_is_broken_and_nothing_is_cut(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = str(tmp_path / ("a" * 70) / ("b" * 70 + ".jsonl"))
+    report_left_out(counted(file), ReplayOptions())
     report(counted(file), ReplayOptions(), sys.stdout)
     told = capsys.readouterr()
     assert told.err == f"{counted(file).shown[0]}\n"
