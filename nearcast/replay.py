@@ -23,7 +23,7 @@ from engine.settings_file import read_settings
 from engine.snapshot import restore, site_version
 from engine.step import Engine
 from engine.wire import COLUMNS, Ended, Happened, Input, Located, UserChanged
-from nearcast.fault import ExitCode, InputFaultError
+from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.frames_ahead import frames_ahead
 from nearcast.kernels import ready_kernels
@@ -48,15 +48,18 @@ SPAN_MS = 1_000
 
 
 def replay(site_path: Path, options: ReplayOptions) -> int:
-    """Carry out `nearcast replay`: fold, write the files asked for, print the counts. Raises `InputFaultError`."""
+    """Carry out `nearcast replay`: fold, write the files asked for, print the counts.
+
+    Raises `InputFaultError`, and `UsageFaultError` for a file that cannot be written.
+    """
     files = read_folder(site_path)
     ready_kernels()
     site = _site(site_path, files)
     stores = [f for f in options.files if f.suffix == ".db"]
     with ExitStack() as stack:
         tally = Tally(
-            decisions=_open(stack, options.decisions),
-            transitions=_open(stack, options.transitions),
+            decisions=_open(stack, "--decisions", options.decisions),
+            transitions=_open(stack, "--transitions", options.transitions),
         )
         try:
             if options.from_store or stores:
@@ -266,5 +269,8 @@ def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tup
         yield frames.count, frames.fold(engine)
 
 
-def _open(stack: ExitStack, path: Path | None) -> IO[bytes] | None:
-    return None if path is None else stack.enter_context(path.open("wb"))
+def _open(stack: ExitStack, option: str, path: Path | None) -> IO[bytes] | None:
+    try:
+        return None if path is None else stack.enter_context(path.open("wb"))
+    except OSError as error:
+        raise UsageFaultError(f"`{option}` needs a file to write, got `{path}`: {error.strerror or error}") from error

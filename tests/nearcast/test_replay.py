@@ -180,6 +180,17 @@ def test_a_recording_of_no_use_ends_a_replay_with_1_after_its_lines_are_named(
     assert nearcast("replay", site, good, "--users", bad).code == 1
 
 
+@pytest.mark.parametrize("option", ["--decisions", "--transitions"])
+def test_a_file_that_cannot_be_written_is_a_bad_command_line(nearcast: Command, option: str, tmp_path: Path) -> None:
+    site, recording, nowhere = make_site(tmp_path / "site"), tmp_path / "a.jsonl", tmp_path / "nope/x.jsonl"
+    recording.write_text(ping(0))
+    came = nearcast("replay", site, recording, option, nowhere)
+    assert came == Came(2, "", f"`{option}` needs a file to write, got `{nowhere}`: No such file or directory\n")
+    came = nearcast("replay", site, recording, option, "/dev/full")
+    assert came.code == 1
+    assert came.err == "the output cannot be written: No space left on device, make room or write elsewhere\n"
+
+
 def peak_of(site: Site, recording: Path, *, sort: bool) -> int:
     """How many bytes a replay holds at once, at most."""
     tracemalloc.start()
