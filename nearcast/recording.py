@@ -140,7 +140,8 @@ def _judged(raw: Iterator[RawPing | Skipped], file: str) -> Iterator[Recorded]:
         for refused in decoded.rejected:
             yield Skipped(file, pings[refused.index].line, refused.reason.value, refused.detail)
         if len(decoded.rows):
-            yield recorded(decoded.rows)
+            refused_at = {refused.index for refused in decoded.rejected}
+            yield recorded(decoded.rows, file, [ping.line for n, ping in enumerate(pings) if n not in refused_at])
 
 
 def _decoded(fields: list[dict[str, Any]]) -> Decoded:

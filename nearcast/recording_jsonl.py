@@ -60,7 +60,7 @@ def _read(text: bytes, first: int, file: str, reader: LineReader) -> Iterator[Re
     lines = reader.read(text)
     if (lines.kind == PLAIN).all():
         if lines.kind.size:
-            yield RecordedPings(lines.pings)
+            yield RecordedPings(lines.pings, file, range(first, first + lines.kind.size))
     else:
         yield from _mixed(text, lines, first, file)
 
@@ -75,7 +75,8 @@ def _mixed(text: bytes, lines: Lines, first: int, file: str) -> Iterator[Recorde
         if start == stop:
             continue
         if plain[start]:
-            yield RecordedPings(lines.pings.part(done, done + stop - start))
+            pings = lines.pings.part(done, done + stop - start)
+            yield RecordedPings(pings, file, (full[start:stop] + first).tolist())
             done += stop - start
         else:
             at = full[start:stop]
@@ -98,6 +99,8 @@ def _odd(lines: Sequence[tuple[int, bytes]], file: str) -> Iterator[Recorded]:
 def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterator[Recorded]:
     """A run of lines that can be pings. Those that are none after all split it."""
     decoded = decode_pings(b"".join(lines), ndjson=True, now_ms=0, limits=_NO_LIMITS, recorded=True)
+    refused_at = {refused.index for refused in decoded.rejected}
+    kept = [number for n, number in enumerate(numbers) if n not in refused_at]
     done = 0
     for position, refused in enumerate(decoded.rejected):
         index, number = refused.index, numbers[refused.index]
@@ -107,11 +110,11 @@ def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterato
             continue
         good = index - position
         if good > done:
-            yield recorded(_part(decoded.rows, done, good))
+            yield recorded(_part(decoded.rows, done, good), file, kept[done:good])
             done = good
         yield other
     if done < len(decoded.rows):
-        yield recorded(_part(decoded.rows, done, len(decoded.rows)))
+        yield recorded(_part(decoded.rows, done, len(decoded.rows)), file, kept[done:])
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:

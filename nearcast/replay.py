@@ -32,6 +32,7 @@ from nearcast.recording import Skipped, read_recordings, read_users
 from nearcast.recover import compiled
 from nearcast.replay_report import Tally, progress_bar, report, report_left_out
 from nearcast.site_store import store_path
+from rules.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from engine.site import Site
     from engine.step import Effects
+    from nearcast.recording import RecordedPings
     from nearcast.replay_options import ReplayOptions
 
     Array = np.ndarray[Any, Any]
@@ -106,7 +108,7 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
         elif isinstance(item, Happened | UserChanged):
             folding.other(item)
         else:
-            folding.pings(item.located)
+            folding.pings(item)
             bar.advance(item.located.borders[-1])
     folding.end()
 
@@ -128,8 +130,9 @@ class Folding:
     def __post_init__(self) -> None:
         self._shortest_ms = _shortest_ms(self.site)
 
-    def pings(self, located: Located) -> None:
+    def pings(self, recorded: RecordedPings) -> None:
         """Fold pings and sightings: each row is a request of its own, received as the clock stood at it."""
+        located = recorded.located
         times, said = located.column("time"), located.column("received").copy()
         if self.clock_ms is not None:
             said[0] = max(int(said[0]), self.clock_ms)
@@ -137,7 +140,7 @@ class Folding:
         self._start(int(clock[0]))
         self.clock_ms = int(clock[-1])
         self._prompt = self._prompt and bool((times == clock).all())
-        keep = self._judge_times(times, clock)
+        keep = self._judge_times(recorded, clock)
         if not keep.all():
             located, clock = _taken(located, keep), clock[keep]
         start = 0
@@ -192,13 +195,23 @@ class Folding:
         if self.users:
             self._step(list(self.users), clock_ms)
 
-    def _judge_times(self, times: np.ndarray[Any, Any], clock: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        limits = self.site.settings.ping
+    def _judge_times(self, recorded: RecordedPings, clock: Array) -> Array:
+        """Which rows to keep. Of those that are refused for their time the first is named."""
+        limits, times = self.site.settings.ping, recorded.located.column("time")
         old = times < clock - limits.max_age_ms
         ahead = times > clock + limits.max_ahead_ms
-        self.tally.reject("too_old", int(old.sum()))
-        self.tally.reject("in_future", int(ahead.sum()))
-        keep: np.ndarray[Any, Any] = ~(old | ahead)
+        if old.any():
+            first = int(old.argmax())
+            detail = f"`time` is more than {format_duration(limits.max_age_ms)} behind the recording's clock"
+            out_of_order = times[first] == recorded.located.column("received")[first]
+            mend = ", `--sort` works everything in order of time" if recorded.lines and out_of_order else ""
+            self.tally.reject(_refused(recorded, first, "too_old", detail + mend), int(old.sum()))
+        if ahead.any():
+            detail = f"`time` is more than {format_duration(limits.max_ahead_ms)} ahead of the recording's clock"
+            mend = ", is the device's clock right?"
+            refused = _refused(recorded, int(ahead.argmax()), "in_future", detail + mend)
+            self.tally.reject(refused, int(ahead.sum()))
+        keep: Array = ~(old | ahead)
         return keep
 
     def _step(self, inputs: Sequence[Input], now_ms: int) -> None:
@@ -207,6 +220,10 @@ class Folding:
         effects = self.engine.step([*self._ended, *inputs], max(now_ms, self.engine.now_ms))
         self._ended = [Ended(d.key, d.decision, d.user, DeliveryState.DELIVERED.value) for d in effects.deliveries]
         self.tally.effects(effects)
+
+
+def _refused(recorded: RecordedPings, row: int, reason: str, detail: str) -> Skipped:
+    return Skipped(recorded.file, recorded.lines[row] if recorded.lines else 0, reason, detail)
 
 
 def _taken(located: Located, keep: Array) -> Located:

@@ -42,6 +42,7 @@ class Tally:
     duplicate: int = 0
     late: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, Skipped] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     hours: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -65,10 +66,10 @@ class Tally:
             if self.decisions is not None:
                 self.decisions.write(to_json(decision_line(decision)) + b"\n")
 
-    def reject(self, reason: str, count: int) -> None:
-        """Count pings that were refused for their time."""
-        if count:
-            self.rejected[reason] += count
+    def reject(self, first: Skipped, count: int) -> None:
+        """Count pings that were refused for their time; the first of all is shown."""
+        self.rejected[first.reason] += count
+        self.refused.setdefault(first.reason, first)
 
     def skip(self, skipped: Skipped) -> None:
         """Count a line that could not be read; the first few are shown."""
@@ -120,11 +121,19 @@ def report_left_out(tally: Tally, options: ReplayOptions) -> None:
     notes = [str(skipped) for skipped in tally.shown]
     if tally.skipped > len(tally.shown):
         notes.append(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
-    notes += [f"{count:,} pings refused: {reason}" for reason, count in sorted(tally.rejected.items())]
+    notes += [_refusal(tally.refused[reason], count) for reason, count in sorted(tally.rejected.items())]
     if options.assume_consent:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
     if notes:
         console_on(sys.stderr).print("\n".join(notes), markup=False, soft_wrap=True)
+
+
+def _refusal(first: Skipped, count: int) -> str:
+    """How many pings were refused for a reason, and the first of them. Of those that were sorted no line is known."""
+    pings = "1 ping" if count == 1 else f"{count:,} pings"
+    if not first.line:
+        return f"{pings} refused: {first.reason}: {first.detail}"
+    return f"{pings} refused, the first: {first}" if count > 1 else f"{pings} refused: {first}"
 
 
 def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:

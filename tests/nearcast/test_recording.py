@@ -150,7 +150,10 @@ def test_many_lines_read_at_once_give_what_they_give_one_by_one(
     }
     lines = [line[kind](n) for n, kind in enumerate(kinds)]
     folder = tmp_path_factory.mktemp("twin")
-    whole = flat(read(written(folder, "a.jsonl", "".join(lines))))
+    items = read(written(folder, "a.jsonl", "".join(lines)))
+    named = [line for item in items if isinstance(item, RecordedPings) for line in item.lines]
+    assert named == [time - T0 + 1 for _, time, *_ in fixes(items)]
+    whole = flat(items)
     single = [item for n, text in enumerate(lines) for item in flat(read(written(folder, f"{n}.jsonl", text)))]
     assert sorted(whole, key=repr) == sorted(single, key=repr)
     in_order = [item for item in whole if item[0] != "skipped"]
@@ -223,6 +226,22 @@ def test_a_header_of_another_program_is_told_how_to_be_renamed(name: str, messag
     with pytest.raises(RecordingError, match=r"the header has no column") as caught:
         read(FIXTURES / name)
     assert message.replace("got `user_id`, ", "")[-60:] in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_table_without_a_header_is_told_to_begin_with_one(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", text)
+    with pytest.raises(RecordingError) as caught:
+        read(path)
+    assert str(caught.value) == f"`{path}` has no header, begin it with one such as `device,time,lat,lng`"
+
+
+@pytest.mark.parametrize("cell", ["35,69", "nan", "12 m", "1_000"])
+def test_a_cell_that_is_no_number_is_told_how_to_write_one(cell: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", f"device;time;lat;lng\nd;{T0};{cell};139.7\n")
+    [named] = skipped(read(path))
+    mend = "write digits, with `.` before the decimals, or leave it out"
+    assert str(named) == f'{path}:2: wrong_type: `lat` must be a number, got `"{cell}"`, {mend}'
 
 
 def test_a_renamed_export_is_read_whole(tmp_path: Path) -> None:
@@ -435,6 +454,23 @@ def test_what_cannot_be_read_at_all_says_why(tmp_path: Path) -> None:
         read(written(tmp_path, "x.bin", b"\x00\x01\x02"))
     with pytest.raises(RecordingError, match="cannot be read: Is a directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.csv", f"device,time,lat,lng\n\nd,{T0},1,2\nd,{T0},91,2\nd,{T0}\nd,{T0},3,4\n", [3, 6]),
+        ("a.csv", f"\n \ndevice,time,lat,lng\nd,{T0},1\nd,{T0},1,2\n", [5]),
+        ("a.rec", REC, [1, 3]),
+        ("a.jsonl", "\n" + ping(1) + "\n" + ping(2) + ping(3, lat=91) + ping(4, id="e\\u0301") + ping(5), [2, 4, 6, 7]),
+    ],
+)
+def test_each_ping_knows_its_line(name: str, content: str, lines: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path, name, content)
+    pings = [item for item in read(path) if isinstance(item, RecordedPings)]
+    assert [line for item in pings for line in item.lines] == lines
+    assert {item.file for item in pings} == {str(path)}
+    assert len(fixes(list(pings))) == len(lines)
 
 
 def test_an_empty_file_is_a_recording_of_nothing(tmp_path: Path) -> None:

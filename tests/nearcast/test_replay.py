@@ -107,7 +107,7 @@ def folded(site: Site, recording: Path) -> Told:
     folding = Folding(site, Listening(), assume_consent=True)
     for item in read_recordings((recording,)):
         assert isinstance(item, RecordedPings)
-        folding.pings(item.located)
+        folding.pings(item)
     folding.end()
     assert isinstance(folding.tally, Listening)
     return folding.tally.told
@@ -178,6 +178,24 @@ def test_a_recording_of_no_use_ends_a_replay_with_1_after_its_lines_are_named(
     named = f"{bad}:2: broken: 2 cells under a header of 4"
     assert came == Came(1, "", f"{named}\n`{bad}`: nothing that stands in it can be used\n")
     assert nearcast("replay", site, good, "--users", bad).code == 1
+
+
+def test_pings_that_are_refused_for_their_time_are_told_with_the_first_and_a_mend(
+    nearcast: Command, tmp_path: Path
+) -> None:
+    site, recording, hour_ms = make_site(tmp_path / "site"), tmp_path / "a.jsonl", 3_600_000
+    late = ping(-30 * hour_ms)
+    recording.write_text("\n" + ping(0) + late + late + ping(9 * hour_ms, received=T0 + 1))
+    behind = f"{recording}:3: too_old: `time` is more than 1d behind the recording's clock"
+    assert nearcast("replay", site, recording).err.splitlines() == [
+        f"1 ping refused: {recording}:5: in_future: `time` is more than 1m ahead of the recording's clock, "
+        "is the device's clock right?",
+        f"2 pings refused, the first: {behind}, `--sort` works everything in order of time",
+    ]
+    recording.write_text("\n" + ping(0) + ping(-30 * hour_ms, received=T0))
+    assert nearcast("replay", site, recording).err == f"1 ping refused: {behind}\n", "sorting changes nothing here"
+    recording.write_text(ping(0) + late)
+    assert nearcast("replay", site, recording, "--sort").err == ""
 
 
 @pytest.mark.parametrize("option", ["--decisions", "--transitions"])
