@@ -38,7 +38,7 @@ def body_elements(body: bytes, *, ndjson: bool, what: str, max_batch: int) -> li
         lines = ndjson_lines(body, what)
         check_batch(len(lines), max_batch, what)
         return [_line_value(line) for line in lines]
-    value = parse(body, what)
+    value = parse(body, empty=f"send one {what} or an array", more="send lines as `application/x-ndjson`")
     if isinstance(value, dict | Broken):
         return [value]
     if not isinstance(value, list):
@@ -63,10 +63,13 @@ def check_batch(count: int, max_batch: int, what: str) -> None:
         raise BodyError(413, f"{count} {what}s in one body, at most {max_batch} are taken, send several requests")
 
 
-def parse(body: bytes, what: str) -> object:
-    """The value of a body. Raises `BodyError` 400 for what is no JSON, `NaN` and lone surrogates let in."""
+def parse(body: bytes, *, empty: str, more: str) -> object:
+    """The value of a body. Raises `BodyError` 400 for what is no JSON, `NaN` and lone surrogates let in.
+
+    `empty` and `more` are the mends of a body without a value, and with more than one.
+    """
     if not body or body.isspace():
-        raise BodyError(400, f"the body is empty, send one {what} or an array")
+        raise BodyError(400, f"the body is empty, {empty}")
     try:
         return parse_json(body)
     except UnicodeDecodeError as error:
@@ -74,8 +77,8 @@ def parse(body: bytes, what: str) -> object:
     except RecursionError as error:
         raise BodyError(400, "the body is nested too deep") from error
     except json.JSONDecodeError as error:
-        hint = ", send lines as `application/x-ndjson`" if error.msg == "Extra data" else ""
-        raise BodyError(400, f"the body is no JSON: {error.msg.lower()} at character {error.pos}{hint}") from error
+        hint = f", {more}" if error.msg == "Extra data" else ""
+        raise BodyError(400, f"the body is no JSON: {_no_json(error)}{hint}") from error
 
 
 def parse_json(text: bytes) -> object:
@@ -119,7 +122,12 @@ def _line_value(line: bytes) -> object:
     except RecursionError:
         return Broken(RejectReason.BAD_JSON, "the line is nested too deep")
     except json.JSONDecodeError as error:
-        return Broken(RejectReason.BAD_JSON, f"the line is no JSON: {error.msg.lower()} at character {error.pos}")
+        return Broken(RejectReason.BAD_JSON, f"the line is no JSON: {_no_json(error)}")
+
+
+def _no_json(error: json.JSONDecodeError) -> str:
+    """What is wrong, and where. Some of the decoder's texts end in the word that leads on to the place."""
+    return f"{error.msg.lower().removesuffix(' at').rstrip(': ')} at character {error.pos}"
 
 
 def _parts(value: object) -> Iterator[object]:

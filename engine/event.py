@@ -81,7 +81,8 @@ def decode_user(user: str, body: bytes) -> UserChanged:
     >>> change.user, change.consent, change.locale, change.timezone
     ('u-7', {'location_marketing': True}, None, UNSET)
     """
-    value = parse(body, "object with what is to change")
+    one = "send one object with what is to change"
+    value = parse(body, empty=one, more=one)
     try:
         return user_change(user, as_object(value, "what is to change"))
     except RefusedError as error:
@@ -92,7 +93,7 @@ def user_change(user: str, fields: dict[str, Any]) -> UserChanged:
     """A merge into a user from the fields that somebody wrote. Raises `RefusedError`."""
     for name in fields:
         if name not in _USER_FIELDS:
-            mend = f"{did_you_mean(name, _USER_FIELDS)} what is the app's own goes under `attributes`"
+            mend = f"what is the app's own goes under `attributes`, {did_you_mean(name, _USER_FIELDS)}"
             raise RefusedError(RejectReason.WRONG_TYPE, f"`{name[:40]}` is no field of a user, {mend}")
     changes: dict[str, Any] = {}
     for name in ("attributes", "tokens"):

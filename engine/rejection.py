@@ -138,7 +138,7 @@ def check_id(name: str, value: object) -> str:
 def check_number(name: str, value: object) -> float:
     """A field as a finite number. Raises `RefusedError`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        mend = "leave out the quotes" if isinstance(value, str) else ""
+        mend = _number_mend(value) if isinstance(value, str) else ""
         raise refuse(RejectReason.WRONG_TYPE, name, "must be a number", value, mend)
     try:
         number = float(value)
@@ -147,6 +147,19 @@ def check_number(name: str, value: object) -> float:
     if not isfinite(number):
         raise RefusedError(RejectReason.NOT_FINITE, f"`{name}` must be a finite number")
     return number
+
+
+def _number_mend(text: str) -> str:
+    """How a text becomes a number, which it is already but for quotes, or is not.
+
+    >>> _number_mend(" 35.6"), _number_mend("35,6")
+    ('leave out the quotes', 'write digits, with `.` before the decimals, or leave it out')
+    """
+    try:
+        finite = isfinite(float(text)) and "_" not in text
+    except ValueError:
+        finite = False
+    return "leave out the quotes" if finite else "write digits, with `.` before the decimals, or leave it out"
 
 
 def is_text(text: str) -> bool:

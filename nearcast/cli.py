@@ -6,9 +6,11 @@ command is called: `nearcast --help` must not wait for what it does not use.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -30,6 +32,8 @@ app = typer.Typer(
 
 Site = Annotated[Path, typer.Argument(metavar="SITE", help="The folder of the site.")]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 _debug = False
 
 
@@ -40,6 +44,7 @@ def main() -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy has threads made at its import, for what we never do
     try:
         code = app(prog_name="nearcast", standalone_mode=False)
+        sys.stdout.flush()  # what cannot be written is told now, or nobody hears of it
     except typer.TyperException as error:
         _usage(error)
     except (InputFaultError, MistakesError, StoreError) as error:
@@ -48,14 +53,33 @@ def main() -> NoReturn:
         _leave(ExitCode.USAGE, str(error))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(ExitCode.STOPPED)
+    except OSError as error:
+        _unwritten(error)
     except Exception as error:  # noqa: BLE001 - the one place where our own bugs end
-        if _debug:
-            traceback.print_exc()
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        hint = "" if _debug else ", run it as `nearcast --debug ...` to see where it came from, and report that"
-        kind = type(error).__name__
-        _leave(ExitCode.OURS, f"a fault of ours: {kind} at {Path(where.filename).name}:{where.lineno}: {error}{hint}")
+        _ours(error)
     sys.exit(code or ExitCode.GOOD)
+
+
+def _unwritten(error: OSError) -> NoReturn:
+    """What an error of the system ends with: the output is at fault when it takes no more, else we are."""
+    if error.errno not in (errno.EPIPE, *_FULL):
+        _ours(error)
+    with suppress(OSError):  # what is still to be printed would fail once more at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:  # whoever read it has seen enough
+        sys.exit(ExitCode.INPUT)
+    what = "the output" if error.filename is None else f"`{error.filename}`"
+    _leave(ExitCode.INPUT, f"{what} cannot be written: {error.strerror}, make room or write elsewhere")
+
+
+def _ours(error: Exception) -> NoReturn:
+    """Where our own fault came from: in one line, or all of it with `--debug`."""
+    if _debug:
+        traceback.print_exception(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    hint = "" if _debug else ", run it as `nearcast --debug ...` to see where it came from, and report that"
+    kind = type(error).__name__
+    _leave(ExitCode.OURS, f"a fault of ours: {kind} at {Path(where.filename).name}:{where.lineno}: {error}{hint}")
 
 
 def _usage(error: typer.TyperException) -> NoReturn:

@@ -7,7 +7,6 @@ know who simulates the crowd, or why.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +41,8 @@ class CrowdPoster:
     clock: Clock
     posted: Callable[[int], None]
     key: str | None = None
+    #: Why the latest request had no answer; None where it had one.
+    unanswered: str | None = None
 
     async def walk(self) -> None:
         """Tell who is there, then post until it is cancelled. Raises `aiohttp.ClientResponseError` when refused."""
@@ -75,13 +76,16 @@ class CrowdPoster:
         data = orjson.dumps(body)
         while True:
             wait_s = _AGAIN_S
-            with contextlib.suppress(aiohttp.ClientConnectionError):
+            try:
                 async with session.request(method, route, data=data) as answer:
+                    self.unanswered = None
                     if answer.status not in _AGAIN:
                         if answer.status != 422:  # none of them is good: they will not be at the next try either
                             answer.raise_for_status()
                         return
                     wait_s = float(answer.headers.get("retry-after", _AGAIN_S))
+            except aiohttp.ClientConnectionError as error:
+                self.unanswered = str(error) or type(error).__name__
             await asyncio.sleep(wait_s)
 
 

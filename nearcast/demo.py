@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live as Screen
 from rich.text import Text
 
@@ -30,10 +29,13 @@ from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
 from nearcast.run import listen_option, run_loop
 from nearcast.site_store import settings_of, store_path
+from nearcast.terminal import console_on
 from nearcast.town import town_of
 from nearcast.wiring import Surroundings, start
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from connectors.metrics import Metrics
     from nearcast.replay_options import DemoOptions
 
@@ -48,7 +50,7 @@ def demo(options: DemoOptions) -> int:
     """Show it until Ctrl-C, or for `options.seconds`. Returns the exit code."""
     if not SITE.is_dir():
         raise InputFaultError(f"the Tokyo site is not at `{SITE}`, run the demo from a checkout of the repository")
-    console = Console(highlight=False)
+    console = console_on(sys.stdout)
     configure_logs(level="error")
     ready_kernels()
     with tempfile.TemporaryDirectory(prefix="nearcast-demo-") as folder, contextlib.suppress(KeyboardInterrupt):

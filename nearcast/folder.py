@@ -6,6 +6,7 @@ what is in them. Reads the disk; writes nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,12 @@ SITE_BYTES_MAX = 512 << 20
 _NOT_OURS = frozenset({"var", "recordings"})
 #: At the top of a site, files that end so look as if somebody meant them to be read.
 _LIKE_OURS = (".yaml", ".yml", ".json", ".geojson")
+#: What helps where the disk refuses; else it is a matter of rights.
+_MENDS = {
+    errno.ENOENT: "it links to nothing: mend the link or take it out",
+    errno.ELOOP: "it links to itself: mend the link or take it out",
+    errno.ENOTDIR: "make it a folder and put its files there",
+}
 
 #: Of each file its name, when it was changed, and its size.
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -60,9 +67,8 @@ def read_folder(path: Path | str, *, warn: Callable[[str], None] | None = None) 
                     f"the site at `{root}` is larger than {SITE_BYTES_MAX >> 20} MiB, take out what is not used"
                 )
     except OSError as error:
-        raise FolderError(
-            f"the site at `{root}` cannot be read: {error.strerror or error}, got `{error.filename}`, mend its rights"
-        ) from error
+        wrong, mend = error.strerror or str(error), _MENDS.get(error.errno or 0, "mend its rights")
+        raise FolderError(f"the site at `{root}` cannot be read: {wrong}, got `{error.filename}`, {mend}") from error
     return files
 
 
@@ -87,11 +93,10 @@ def _members(root: Path, warn: Callable[[str], None]) -> Iterator[tuple[str, str
         name = entry.name
         if name.startswith(".") or name in _NOT_OURS:
             continue
-        if entry.is_dir():
-            if name in SUFFIXES:
-                yield from _members_of(entry, warn)
-            else:
-                warn(f"{name}/ is no folder of a site and is not read, known are {_listed(SUFFIXES)}")
+        if name in SUFFIXES:  # a file of that name is no folder, and the error of whoever lists it
+            yield from _members_of(entry, warn)
+        elif entry.is_dir():
+            warn(f"{name}/ is no folder of a site and is not read, known are {_listed(SUFFIXES)}")
         elif name == SETTINGS_FILE:
             yield name, entry.path
         elif name.endswith(_LIKE_OURS):

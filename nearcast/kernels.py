@@ -6,12 +6,14 @@ loaded when it is first called.
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.warm import is_warm, load_for_pings, warm
 from geo.uncollected import collect_as_usual
+from nearcast.terminal import console_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +45,9 @@ def begin_kernels() -> Future[None]:
 
 def _compile() -> None:
     """With a progress bar on standard error (on a terminal), or one line a step."""
-    from rich.console import Console  # most starts have nothing to show
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # most starts have nothing to show
 
-    console = Console(stderr=True)
+    console = console_on(sys.stderr)
     if not console.is_terminal:
         warm(lambda name, done, total: console.print(_line(name, done, total)))
         return

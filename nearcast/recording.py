@@ -6,9 +6,7 @@ Owns which file is of which format, and that nothing in a file stops the reading
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -21,6 +19,7 @@ from nearcast.recording_csv import read_csv
 from nearcast.recording_gpx import read_gpx
 from nearcast.recording_jsonl import read_jsonl
 from nearcast.recording_owntracks import read_owntracks
+from nearcast.recording_packed import Unpacked
 from nearcast.recording_raw import BROKEN, RawPing, RecordedPings, RecordingError, Skipped, recorded
 from nearcast.recording_sort import sorted_by_time
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     Recorded = RecordedPings | Happened | UserChanged | Skipped
 
-__all__ = ["RecordedPings", "RecordingError", "Skipped", "read_recording", "read_recordings"]
+__all__ = ["RecordedPings", "RecordingError", "Skipped", "read_recording", "read_recordings", "read_users"]
 
 _BATCH = 10_000
 _LIMITS = PingLimits()
@@ -51,10 +50,20 @@ class _Format:
 def read_recordings(paths: Iterable[Path], *, device: str | None = None, sort: bool = False) -> Iterator[Recorded]:
     """Several recordings, one after the other; with `sort` all of them together in order of time.
 
-    Raises `RecordingError` for a file that cannot be read at all.
+    Raises `RecordingError` for a file that cannot be read at all, and at the end of one that holds nothing of use.
     """
-    every = (item for path in paths for item in read_recording(path, device=device))
+    every = (
+        item
+        for path in paths
+        for item in _of_use(read_recording(path, device=device), f"`{path}`: nothing that stands in it can be used")
+    )
     return sorted_by_time(every) if sort else every
+
+
+def read_users(path: Path) -> Iterator[Recorded]:
+    """The lines of a JSONL file of users, whatever its name; `.gz` is unpacked. Raises as `read_recordings` does."""
+    useless = f"`{path}`: no line of it can be used, write each user as one JSON object a line"
+    return _of_use(_read(path, None, _JSONL), useless)
 
 
 def read_recording(path: Path, *, device: str | None = None) -> Iterator[Recorded]:
@@ -63,21 +72,43 @@ def read_recording(path: Path, *, device: str | None = None) -> Iterator[Recorde
     `device` is the device of files that name none; GPX has its file's name where none is given. Lines that cannot be
     used come out as `Skipped`. Raises `RecordingError` when there is no such file, or it is of no known format.
     """
+    return _read(path, device, None)
+
+
+def _read(path: Path, device: str | None, known: _Format | None) -> Iterator[Recorded]:
+    """A recording of a known format, or of that which its name or its beginning tells."""
     try:
-        packed = path.suffix == ".gz"
-        with cast(BinaryIO, gzip.open(path)) if packed else path.open("rb") as stream:
-            name = path.name.removesuffix(".gz") if packed else path.name
-            yield from _guarded(_format_of(stream, name, path).read(stream, str(path), device), str(path))
+        if path.suffix != ".gz":
+            with path.open("rb") as stream:
+                form = known or _format_of(stream, path.name, path)
+                yield from form.read(stream, str(path), device)
+            return
+        with Unpacked(path) as unpacked:
+            packed = cast(BinaryIO, unpacked)
+            form = known or _format_of(packed, path.name.removesuffix(".gz"), path)
+            try:
+                yield from form.read(packed, str(path), device)
+            except RecordingError:
+                if unpacked.fault is None:
+                    raise
+            if unpacked.fault is not None:
+                why = f"the rest of the file is not read: {unpacked.fault}"
+                yield Skipped(str(path), unpacked.lines + 1, BROKEN, why)
     except OSError as error:
         raise RecordingError(f"`{path}` cannot be read: {error.strerror or error}") from error
 
 
-def _guarded(items: Iterator[Recorded], file: str) -> Iterator[Recorded]:
-    """The items, until the packing of the file is broken."""
-    try:
-        yield from items
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        yield Skipped(file, 0, BROKEN, f"the rest of the file is not read: {error or 'it ends too early'}")
+def _of_use(items: Iterator[Recorded], useless: str) -> Iterator[Recorded]:
+    """The items of a file. Raises `RecordingError` at its end when all that stands in it had to be left out."""
+    good = bad = False
+    for item in items:
+        if isinstance(item, Skipped):
+            bad = True
+        else:
+            good = True
+        yield item
+    if bad and not good:
+        raise RecordingError(useless)
 
 
 def _format_of(stream: BinaryIO, name: str, path: Path) -> _Format:
@@ -85,10 +116,7 @@ def _format_of(stream: BinaryIO, name: str, path: Path) -> _Format:
     for known in _FORMATS:
         if suffix in known.suffixes:
             return known
-    try:
-        head = stream.read(_HEAD_BYTES)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        head = b""
+    head = stream.read(_HEAD_BYTES)
     if not stream.seekable():
         raise RecordingError(f"`{path}` says nothing of its format, let its name end in .jsonl, .csv, .gpx or .rec")
     stream.seek(0)
@@ -112,7 +140,8 @@ def _judged(raw: Iterator[RawPing | Skipped], file: str) -> Iterator[Recorded]:
         for refused in decoded.rejected:
             yield Skipped(file, pings[refused.index].line, refused.reason.value, refused.detail)
         if len(decoded.rows):
-            yield recorded(decoded.rows)
+            refused_at = {refused.index for refused in decoded.rejected}
+            yield recorded(decoded.rows, file, [ping.line for n, ping in enumerate(pings) if n not in refused_at])
 
 
 def _decoded(fields: list[dict[str, Any]]) -> Decoded:
@@ -124,8 +153,9 @@ def _decoded(fields: list[dict[str, Any]]) -> Decoded:
     return decode_pings(body, ndjson=False, now_ms=0, limits=_LIMITS, recorded=True)
 
 
+_JSONL = _Format((".jsonl", ".ndjson", ".json"), re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]"), read_jsonl)
 _FORMATS = (
-    _Format((".jsonl", ".ndjson", ".json"), re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]"), read_jsonl),
+    _JSONL,
     _Format(
         (".gpx", ".xml"),
         re.compile(rb"(?:\xef\xbb\xbf)?\s*<"),

@@ -63,14 +63,17 @@ _FIELDS: dict[str, Callable[[str], Any]] = {
 def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[RawPing | Skipped]:
     """The rows of a CSV file, in file order; `,`, `;` or a tab between cells, UTF-8, quotes as usual.
 
-    Columns that a ping does not have are ignored, empty cells are missing fields. `device` stands in where the file has
-    no such column. Raises `RecordingError` when the header lacks what every ping needs.
+    Empty lines before the header do not count. Columns that a ping does not have are ignored, empty cells are missing
+    fields. `device` stands in where the file has no such column. Raises `RecordingError` when the header
+    lacks what every ping needs.
     """
     text = codecs.iterdecode(stream, "utf-8-sig", errors="replace")
-    first = next(text, "")
+    head, first = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (0, ""))
+    if not head:
+        raise RecordingError(f"`{file}` has no header, begin it with one such as `device,time,lat,lng`")
     delimiter = max(_DELIMITERS, key=lambda mark: len(_known(_cells(first, mark))))
     columns = _cells(first, delimiter)
-    _check_header(columns, file, device)
+    _check_header(columns, f"{file}:{head}", device)
     convert = [(n, name, _FIELDS[name]) for n, name in enumerate(columns) if name in _FIELDS]
     rows = csv.reader(text, delimiter=delimiter)
     while True:
@@ -79,17 +82,17 @@ def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[Raw
         except StopIteration:
             return
         except csv.Error as error:
-            yield Skipped(file, rows.line_num + 1, BROKEN, f"no row of CSV ({error})")
+            yield Skipped(file, rows.line_num + head, BROKEN, f"no row of CSV ({error})")
             continue
         if not row:
             continue
         if len(row) != len(columns):
-            yield Skipped(file, rows.line_num + 1, BROKEN, f"{len(row)} cells under a header of {len(columns)}")
+            yield Skipped(file, rows.line_num + head, BROKEN, f"{len(row)} cells under a header of {len(columns)}")
             continue
         fields = {name: value(row[n]) for n, name, value in convert if row[n]}
         if device is not None:
             fields.setdefault("device", device)
-        yield RawPing(rows.line_num + 1, fields)
+        yield RawPing(rows.line_num + head, fields)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -104,17 +107,17 @@ def _known(columns: Sequence[str]) -> set[str]:
     return set(columns) & (_FIELDS.keys() | _RENAME.keys())
 
 
-def _check_header(columns: Sequence[str], file: str, device: str | None) -> None:
+def _check_header(columns: Sequence[str], where: str, device: str | None) -> None:
     needed = ["time", "beacon", "rssi"] if "beacon" in columns and "lat" not in columns else ["time", "lat", "lng"]
     if device is None:
         needed.insert(0, "device")
     missing = [name for name in needed if name not in columns]
     if missing:
         lacks = ", ".join(f"`{name}`" for name in missing)
-        raise RecordingError(f"{file}:1: the header has no column {lacks}, {_mend(missing, columns)}")
+        raise RecordingError(f"{where}: the header has no column {lacks}, {_mend(missing, columns)}")
     doubled = next((name for name in columns if name in _FIELDS and columns.count(name) > 1), None)
     if doubled:
-        raise RecordingError(f"{file}:1: two columns are called `{doubled}`, rename one")
+        raise RecordingError(f"{where}: two columns are called `{doubled}`, rename one")
 
 
 def _mend(missing: Sequence[str], columns: Sequence[str]) -> str:

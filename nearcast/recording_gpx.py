@@ -48,7 +48,7 @@ def read_gpx(stream: BinaryIO, *, file: str, device: str) -> Iterator[RawPing | 
 
 
 class _RefusedError(Exception):
-    """The file has something that no recording needs and that can do harm."""
+    """The file is no GPX, or has something that no recording needs and that can do harm."""
 
 
 class _Reader:
@@ -64,6 +64,7 @@ class _Reader:
         self.parser.CharacterDataHandler = self._text
         self.parser.StartDoctypeDeclHandler = self._doctype
         self._found: list[RawPing | Skipped] = []
+        self._begun = False
         self._point: dict[str, Any] | None = None
         self._line = 0
         self._field: str | None = None
@@ -76,6 +77,9 @@ class _Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(":")[2]
+        if not self._begun and local != "gpx":
+            raise _RefusedError(f"its root is `{local[:_TEXT_MAX]}`, that of GPX is `gpx`: export it as GPX")
+        self._begun = True
         if local == "trkpt":
             self._line = self.parser.CurrentLineNumber
             self._point = {"device": self.device}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from engine.lines import Lines
+    from engine.rejection import Rejected
     from engine.wire import Happened, UserChanged
 
     Recorded = RecordedPings | Happened | UserChanged | Skipped
@@ -59,7 +60,7 @@ def _read(text: bytes, first: int, file: str, reader: LineReader) -> Iterator[Re
     lines = reader.read(text)
     if (lines.kind == PLAIN).all():
         if lines.kind.size:
-            yield RecordedPings(lines.pings)
+            yield RecordedPings(lines.pings, file, range(first, first + lines.kind.size))
     else:
         yield from _mixed(text, lines, first, file)
 
@@ -74,7 +75,8 @@ def _mixed(text: bytes, lines: Lines, first: int, file: str) -> Iterator[Recorde
         if start == stop:
             continue
         if plain[start]:
-            yield RecordedPings(lines.pings.part(done, done + stop - start))
+            pings = lines.pings.part(done, done + stop - start)
+            yield RecordedPings(pings, file, (full[start:stop] + first).tolist())
             done += stop - start
         else:
             at = full[start:stop]
@@ -97,20 +99,22 @@ def _odd(lines: Sequence[tuple[int, bytes]], file: str) -> Iterator[Recorded]:
 def _pings(lines: Sequence[bytes], numbers: Sequence[int], file: str) -> Iterator[Recorded]:
     """A run of lines that can be pings. Those that are none after all split it."""
     decoded = decode_pings(b"".join(lines), ndjson=True, now_ms=0, limits=_NO_LIMITS, recorded=True)
+    refused_at = {refused.index for refused in decoded.rejected}
+    kept = [number for n, number in enumerate(numbers) if n not in refused_at]
     done = 0
     for position, refused in enumerate(decoded.rejected):
         index, number = refused.index, numbers[refused.index]
         other = _event_or_user(lines[index], number, file)
         if other is None:
-            yield Skipped(file, number, refused.reason.value, refused.detail)
+            yield _left_out(lines[index], number, file, refused)
             continue
         good = index - position
         if good > done:
-            yield recorded(_part(decoded.rows, done, good))
+            yield recorded(_part(decoded.rows, done, good), file, kept[done:good])
             done = good
         yield other
     if done < len(decoded.rows):
-        yield recorded(_part(decoded.rows, done, len(decoded.rows)))
+        yield recorded(_part(decoded.rows, done, len(decoded.rows)), file, kept[done:])
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:
@@ -123,8 +127,14 @@ def _other(line: bytes, number: int, file: str) -> Recorded:
     if other is not None:
         return other
     decoded = decode_pings(line, ndjson=True, now_ms=0, limits=_NO_LIMITS, recorded=True)
-    refused = decoded.rejected[0]
-    return Skipped(file, number, refused.reason.value, refused.detail)
+    return _left_out(line, number, file, decoded.rejected[0])
+
+
+def _left_out(line: bytes, number: int, file: str, refused: Rejected) -> Skipped:
+    """A line that nothing can be made of. An array, or JSON that goes on in the next line, is mended in one way."""
+    text = line.strip()
+    mend = ", write one object a line" if text.startswith(b"[") or text == b"{" else ""
+    return Skipped(file, number, refused.reason.value, refused.detail + mend)
 
 
 def _event_or_user(line: bytes, number: int, file: str) -> Happened | UserChanged | Skipped | None:

@@ -14,6 +14,8 @@ from engine.rows import columns
 from nearcast.fault import InputFaultError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.rows import Rows
     from engine.wire import Located
 
@@ -68,11 +70,16 @@ def number_or_text(text: str) -> float | int | str:
 
 @dataclass(frozen=True, slots=True)
 class RecordedPings:
-    """Good pings and sightings of a recording, in its order. Each is a request of its own, whatever `borders` say."""
+    """Good pings and sightings of a recording, in its order. Each is a request of its own, whatever `borders` say.
+
+    They stand in `lines` of `file`, one for each; of those that were sorted it is not known.
+    """
 
     located: Located
+    file: str = ""
+    lines: Sequence[int] = ()
 
 
-def recorded(rows: Rows) -> RecordedPings:
+def recorded(rows: Rows, file: str, lines: Sequence[int]) -> RecordedPings:
     """Rows that were judged, as they are passed on."""
-    return RecordedPings(columns([rows]))
+    return RecordedPings(columns([rows]), file, lines)

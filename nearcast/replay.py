@@ -23,15 +23,16 @@ from engine.settings_file import read_settings
 from engine.snapshot import restore, site_version
 from engine.step import Engine
 from engine.wire import COLUMNS, Ended, Happened, Input, Located, UserChanged
-from nearcast.fault import ExitCode, InputFaultError
+from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
 from nearcast.folder import read_folder
 from nearcast.frames_ahead import frames_ahead
 from nearcast.kernels import ready_kernels
 from nearcast.map_file import MapFile
-from nearcast.recording import Skipped, read_recordings
+from nearcast.recording import Skipped, read_recordings, read_users
 from nearcast.recover import compiled
-from nearcast.replay_report import Tally, progress_bar, report
+from nearcast.replay_report import Tally, progress_bar, report, report_left_out
 from nearcast.site_store import store_path
+from rules.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from engine.site import Site
     from engine.step import Effects
+    from nearcast.recording import RecordedPings
     from nearcast.replay_options import ReplayOptions
 
     Array = np.ndarray[Any, Any]
@@ -48,23 +50,29 @@ SPAN_MS = 1_000
 
 
 def replay(site_path: Path, options: ReplayOptions) -> int:
-    """Carry out `nearcast replay`: fold, write the files asked for, print the counts. Raises `InputFaultError`."""
+    """Carry out `nearcast replay`: fold, write the files asked for, print the counts.
+
+    Raises `InputFaultError`, and `UsageFaultError` for a file that cannot be written.
+    """
     files = read_folder(site_path)
     ready_kernels()
     site = _site(site_path, files)
     stores = [f for f in options.files if f.suffix == ".db"]
     with ExitStack() as stack:
         tally = Tally(
-            decisions=_open(stack, options.decisions),
-            transitions=_open(stack, options.transitions),
+            decisions=_open(stack, "--decisions", options.decisions),
+            transitions=_open(stack, "--transitions", options.transitions),
         )
-        if options.from_store or stores:
-            path = stores[0] if stores else store_path(site_path, site.settings)
-            with progress_bar(options, "frames") as bar:
-                replay_store(path, site, tally, bar)
-        else:
-            with progress_bar(options, "pings") as bar:
-                replay_files(site, options, tally, bar)
+        try:
+            if options.from_store or stores:
+                path = stores[0] if stores else store_path(site_path, site.settings)
+                with progress_bar(options, "frames") as bar:
+                    replay_store(path, site, tally, bar)
+            else:
+                with progress_bar(options, "pings") as bar:
+                    replay_files(site, options, tally, bar)
+        finally:  # also of a recording that turns out to be of no use: its lines say why
+            report_left_out(tally, options)
     report(tally, options, sys.stdout)
     return ExitCode.GOOD
 
@@ -87,10 +95,12 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
     """Fold recorded files, in the order given."""
     folding = Folding(site, tally, assume_consent=options.assume_consent)
     if options.users is not None:
-        for item in read_recordings((options.users,), device=None, sort=False):
+        for item in read_users(options.users):
             if isinstance(item, UserChanged):
                 folding.users.append(item)
-            elif not isinstance(item, Skipped):
+            elif isinstance(item, Skipped):
+                tally.skip(item)
+            else:
                 raise InputFaultError(f"{options.users}: holds more than users, give it as a FILE instead")
     for item in read_recordings(options.files, device=options.device, sort=options.sort):
         if isinstance(item, Skipped):
@@ -98,7 +108,7 @@ def replay_files(site: Site, options: ReplayOptions, tally: Tally, bar: Any) -> 
         elif isinstance(item, Happened | UserChanged):
             folding.other(item)
         else:
-            folding.pings(item.located)
+            folding.pings(item)
             bar.advance(item.located.borders[-1])
     folding.end()
 
@@ -120,8 +130,9 @@ class Folding:
     def __post_init__(self) -> None:
         self._shortest_ms = _shortest_ms(self.site)
 
-    def pings(self, located: Located) -> None:
+    def pings(self, recorded: RecordedPings) -> None:
         """Fold pings and sightings: each row is a request of its own, received as the clock stood at it."""
+        located = recorded.located
         times, said = located.column("time"), located.column("received").copy()
         if self.clock_ms is not None:
             said[0] = max(int(said[0]), self.clock_ms)
@@ -129,7 +140,7 @@ class Folding:
         self._start(int(clock[0]))
         self.clock_ms = int(clock[-1])
         self._prompt = self._prompt and bool((times == clock).all())
-        keep = self._judge_times(times, clock)
+        keep = self._judge_times(recorded, clock)
         if not keep.all():
             located, clock = _taken(located, keep), clock[keep]
         start = 0
@@ -184,13 +195,23 @@ class Folding:
         if self.users:
             self._step(list(self.users), clock_ms)
 
-    def _judge_times(self, times: np.ndarray[Any, Any], clock: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        limits = self.site.settings.ping
+    def _judge_times(self, recorded: RecordedPings, clock: Array) -> Array:
+        """Which rows to keep. Of those that are refused for their time the first is named."""
+        limits, times = self.site.settings.ping, recorded.located.column("time")
         old = times < clock - limits.max_age_ms
         ahead = times > clock + limits.max_ahead_ms
-        self.tally.reject("too_old", int(old.sum()))
-        self.tally.reject("in_future", int(ahead.sum()))
-        keep: np.ndarray[Any, Any] = ~(old | ahead)
+        if old.any():
+            first = int(old.argmax())
+            detail = f"`time` is more than {format_duration(limits.max_age_ms)} behind the recording's clock"
+            out_of_order = times[first] == recorded.located.column("received")[first]
+            mend = ", `--sort` works everything in order of time" if recorded.lines and out_of_order else ""
+            self.tally.reject(_refused(recorded, first, "too_old", detail + mend), int(old.sum()))
+        if ahead.any():
+            detail = f"`time` is more than {format_duration(limits.max_ahead_ms)} ahead of the recording's clock"
+            mend = ", is the device's clock right?"
+            refused = _refused(recorded, int(ahead.argmax()), "in_future", detail + mend)
+            self.tally.reject(refused, int(ahead.sum()))
+        keep: Array = ~(old | ahead)
         return keep
 
     def _step(self, inputs: Sequence[Input], now_ms: int) -> None:
@@ -199,6 +220,10 @@ class Folding:
         effects = self.engine.step([*self._ended, *inputs], max(now_ms, self.engine.now_ms))
         self._ended = [Ended(d.key, d.decision, d.user, DeliveryState.DELIVERED.value) for d in effects.deliveries]
         self.tally.effects(effects)
+
+
+def _refused(recorded: RecordedPings, row: int, reason: str, detail: str) -> Skipped:
+    return Skipped(recorded.file, recorded.lines[row] if recorded.lines else 0, reason, detail)
 
 
 def _taken(located: Located, keep: Array) -> Located:
@@ -261,5 +286,8 @@ def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tup
         yield frames.count, frames.fold(engine)
 
 
-def _open(stack: ExitStack, path: Path | None) -> IO[bytes] | None:
-    return None if path is None else stack.enter_context(path.open("wb"))
+def _open(stack: ExitStack, option: str, path: Path | None) -> IO[bytes] | None:
+    try:
+        return None if path is None else stack.enter_context(path.open("wb"))
+    except OSError as error:
+        raise UsageFaultError(f"`{option}` needs a file to write, got `{path}`: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 from engine.ids import instant
 from engine.outward import decision_line, to_json
 from engine.told_lines import TransitionLines
+from nearcast.terminal import console_on
 from rules.facts import Kind, Outcome, Reason
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Tally:
     duplicate: int = 0
     late: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, Skipped] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     hours: Counter[tuple[int, str]] = field(default_factory=Counter)
@@ -64,10 +66,10 @@ class Tally:
             if self.decisions is not None:
                 self.decisions.write(to_json(decision_line(decision)) + b"\n")
 
-    def reject(self, reason: str, count: int) -> None:
-        """Count pings that were refused for their time."""
-        if count:
-            self.rejected[reason] += count
+    def reject(self, first: Skipped, count: int) -> None:
+        """Count pings that were refused for their time; the first of all is shown."""
+        self.rejected[first.reason] += count
+        self.refused.setdefault(first.reason, first)
 
     def skip(self, skipped: Skipped) -> None:
         """Count a line that could not be read; the first few are shown."""
@@ -114,26 +116,32 @@ def progress_bar(options: ReplayOptions, unit: str) -> Iterator[Any]:
         yield Bar()
 
 
-def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
-    """Print the counts to `out`, and what was left out to standard error."""
+def report_left_out(tally: Tally, options: ReplayOptions) -> None:
+    """Print to standard error what was left out, and what was assumed."""
     notes = [str(skipped) for skipped in tally.shown]
     if tally.skipped > len(tally.shown):
         notes.append(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
-    notes += [f"{count:,} pings refused: {reason}" for reason, count in sorted(tally.rejected.items())]
+    notes += [_refusal(tally.refused[reason], count) for reason, count in sorted(tally.rejected.items())]
     if options.assume_consent:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
     if notes:
-        _console(sys.stderr).print("\n".join(notes), markup=False)
+        console_on(sys.stderr).print("\n".join(notes), markup=False, soft_wrap=True)
+
+
+def _refusal(first: Skipped, count: int) -> str:
+    """How many pings were refused for a reason, and the first of them. Of those that were sorted no line is known."""
+    pings = "1 ping" if count == 1 else f"{count:,} pings"
+    if not first.line:
+        return f"{pings} refused: {first.reason}: {first.detail}"
+    return f"{pings} refused, the first: {first}" if count > 1 else f"{pings} refused: {first}"
+
+
+def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
+    """Print the counts to `out`."""
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return
-    _print_tables(tally, _console(out))
-
-
-def _console(out: TextIO) -> Console:
-    from rich.console import Console  # programs need not wait for it
-
-    return Console(file=out, highlight=False)
+    _print_tables(tally, console_on(out))
 
 
 def _print_tables(tally: Tally, console: Console) -> None:
@@ -142,9 +150,9 @@ def _print_tables(tally: Tally, console: Console) -> None:
     if not tally.decided:
         console.print("no rule had an occasion: do its places and kinds of transition come up in this recording?")
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("rule", "sent", "suppressed", "why not", title="decisions by rule")
+    table = Table(Column("rule", overflow="fold"), "sent", "suppressed", "why not", title="decisions by rule")
     for rule in sorted({r for r, _, _ in tally.decided}):
         sent = tally.decided[rule, Outcome.SEND.value, Reason.SENT.value]
         reasons = {x: n for (r, o, x), n in tally.decided.items() if r == rule and o == Outcome.SUPPRESS.value}

@@ -67,10 +67,18 @@ def test_null_removes_and_what_is_not_written_stays() -> None:
     assert decode_user("u", b"{}").timezone is msgspec.UNSET
 
 
-def test_what_is_not_a_users_is_told_with_what_was_meant() -> None:
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("attribute", "did you mean `attributes`?"),
+        ("zzz", "known are `attributes`, `consent`, `locale`, `timezone`, `tokens`"),
+    ],
+)
+def test_what_is_not_a_users_is_told_with_what_was_meant(name: str, known: str) -> None:
     with pytest.raises(BodyError) as caught:
-        decode_user("u", b'{"attribute": {"tier": "gold"}}')
-    assert "did you mean `attributes`?" in caught.value.text
+        decode_user("u", json.dumps({name: {"tier": "gold"}}).encode())
+    own = "what is the app's own goes under `attributes`"
+    assert caught.value.text == f"`{name}` is no field of a user, {own}, {known}"
 
 
 _json = st.recursive(

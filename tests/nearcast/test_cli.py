@@ -119,6 +119,36 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         assert process.wait(30) == 1
 
 
+@pytest.mark.parametrize("words", [["schema"], ["--version"], ["check", "{site}", "--format", "json"]])
+def test_output_that_cannot_be_written_ends_with_1_and_says_so(words: list[str], site: Path) -> None:
+    told = [word.format(site=site) for word in words]
+    code = f"import sys; sys.argv = {['nearcast', *told]!r}; from nearcast.cli import main; main()"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    *_, last = done.stderr.decode().splitlines()
+    told_last = "the output cannot be written: No space left on device, make room or write elsewhere"
+    assert (done.returncode, last) == (1, told_last)
+
+
+def test_what_is_written_last_and_cannot_be_is_told_too() -> None:
+    code = """
+import sys
+import nearcast.command_check
+nearcast.command_check.check_site = lambda *_, **__: sys.stdout.write("all is well") and 0
+sys.argv = ["nearcast", "check", "."]
+from nearcast.cli import main
+main()
+"""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    told = b"the output cannot be written: No space left on device, make room or write elsewhere\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_stopping_a_command_leaves_no_traceback() -> None:
     code = """
 import sys

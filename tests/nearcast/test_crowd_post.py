@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
 from collections import defaultdict
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aiohttp import web
 
 from connectors.clock import ShiftedClock
@@ -18,9 +21,12 @@ from nearcast.demo import SITE, START_MS
 from nearcast.folder import read_folder
 from nearcast.town import town_of
 from tests.live.process import command, live, process_of
+from tests.nearcast.command import Came
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.nearcast.command import Command
 
 
 def crowd(people: int) -> Crowd:
@@ -107,6 +113,38 @@ async def test_the_crowd_command_posts_to_a_site_that_runs(tmp_path: Path) -> No
         assert "pings taken" in done.stdout
         status, told = await process.ask("GET", "/v1/users/u-00007")
         assert status == 200 and told["tokens"] == {"push": "demo-u-00007"}
+
+
+def test_where_nobody_answers_the_crowd_command_says_so(nearcast: Command) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        to = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    came = nearcast("crowd", SITE, "--to", to, "--crowd", "5", "--seconds", "1")
+    assert (came.code, came.out) == (1, f"0 pings taken, now nobody answers at {to}: it is tried again\n")
+    assert came.err.startswith(f"nobody answers at `{to}`: Cannot connect to host ")
+    assert came.err.endswith(", start the site or mend `--to`\n")
+
+
+@pytest.mark.parametrize("to", ["foo", "127.0.0.1:8080", "ftp://example.org", "http://h:99999", "http://h/api"])
+def test_what_is_no_url_is_a_bad_command_line(nearcast: Command, to: str) -> None:
+    came = nearcast("crowd", SITE, "--to", to)
+    assert came == Came(2, "", f"`--to` needs a URL such as `http://127.0.0.1:8080`, got `{to}`\n")
+
+
+@live()
+async def test_a_site_that_refuses_the_crowd_is_named_with_the_mend() -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", refuse)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    to = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    done = await command("crowd", SITE, "--to", to, "--crowd", "5", "--seconds", "5")
+    await runner.cleanup()
+    told = f"`{to}` refuses the crowd: 401 Unauthorized, give an admin key with `--key`\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 @live()

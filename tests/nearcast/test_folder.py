@@ -1,4 +1,4 @@
-"""What of a folder tells that the site in it changed."""
+"""What of a folder tells that the site in it changed, and what is said of a folder that cannot be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nearcast.folder import fingerprint
+import pytest
+
+from nearcast.folder import FolderError, fingerprint, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +39,34 @@ def test_what_else_lies_or_is_written_in_the_folder_does_not_count(site: Path) -
 def test_a_folder_that_is_gone_has_none(site: Path) -> None:
     shutil.rmtree(site)
     assert fingerprint(site) == ()
+
+
+@pytest.mark.parametrize("name", ["rules", "templates", "fences", "beacons"])
+def test_a_file_in_place_of_a_folder_is_named(site: Path, name: str) -> None:
+    shutil.rmtree(site / name, ignore_errors=True)
+    (site / name).write_text("id: hello\n")
+    with pytest.raises(FolderError) as caught:
+        read_folder(site)
+    assert str(caught.value) == (
+        f"the site at `{site}` cannot be read: Not a directory, got `{site}/{name}`, "
+        "make it a folder and put its files there"
+    )
+    assert fingerprint(site) == ()
+
+
+@pytest.mark.parametrize("name", ["rules/other.yaml", "nearcast.yaml", "beacons"])
+def test_a_link_to_nothing_is_told_to_be_mended(site: Path, name: str) -> None:
+    (site / name).unlink(missing_ok=True)
+    (site / name).symlink_to("nowhere")
+    with pytest.raises(FolderError) as caught:
+        read_folder(site)
+    assert str(caught.value) == (
+        f"the site at `{site}` cannot be read: No such file or directory, got `{site}/{name}`, "
+        "it links to nothing: mend the link or take it out"
+    )
+
+
+def test_a_link_to_itself_too(site: Path) -> None:
+    (site / "rules/loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(FolderError, match=r"it links to itself: mend the link or take it out"):
+        read_folder(site)

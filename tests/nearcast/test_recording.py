@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
+from io import BytesIO
 from math import isnan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +17,11 @@ from hypothesis import strategies as st
 
 from engine.rows import Rows
 from engine.wire import NONE, Happened, UserChanged
-from nearcast.recording import RecordedPings, RecordingError, Skipped, read_recording, read_recordings
+from nearcast.recording import RecordedPings, RecordingError, Skipped, read_recording, read_recordings, read_users
+from nearcast.recording_gpx import read_gpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "recordings"
 TRACES = FIXTURES.parent / "traces"
@@ -143,7 +150,10 @@ def test_many_lines_read_at_once_give_what_they_give_one_by_one(
     }
     lines = [line[kind](n) for n, kind in enumerate(kinds)]
     folder = tmp_path_factory.mktemp("twin")
-    whole = flat(read(written(folder, "a.jsonl", "".join(lines))))
+    items = read(written(folder, "a.jsonl", "".join(lines)))
+    named = [line for item in items if isinstance(item, RecordedPings) for line in item.lines]
+    assert named == [time - T0 + 1 for _, time, *_ in fixes(items)]
+    whole = flat(items)
     single = [item for n, text in enumerate(lines) for item in flat(read(written(folder, f"{n}.jsonl", text)))]
     assert sorted(whole, key=repr) == sorted(single, key=repr)
     in_order = [item for item in whole if item[0] != "skipped"]
@@ -216,6 +226,22 @@ def test_a_header_of_another_program_is_told_how_to_be_renamed(name: str, messag
     with pytest.raises(RecordingError, match=r"the header has no column") as caught:
         read(FIXTURES / name)
     assert message.replace("got `user_id`, ", "")[-60:] in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_table_without_a_header_is_told_to_begin_with_one(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", text)
+    with pytest.raises(RecordingError) as caught:
+        read(path)
+    assert str(caught.value) == f"`{path}` has no header, begin it with one such as `device,time,lat,lng`"
+
+
+@pytest.mark.parametrize("cell", ["35,69", "nan", "12 m", "1_000"])
+def test_a_cell_that_is_no_number_is_told_how_to_write_one(cell: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", f"device;time;lat;lng\nd;{T0};{cell};139.7\n")
+    [named] = skipped(read(path))
+    mend = "write digits, with `.` before the decimals, or leave it out"
+    assert str(named) == f'{path}:2: wrong_type: `lat` must be a number, got `"{cell}"`, {mend}'
 
 
 def test_a_renamed_export_is_read_whole(tmp_path: Path) -> None:
@@ -301,9 +327,108 @@ def test_a_packed_file_is_read_as_its_name_says(tmp_path: Path) -> None:
     packed = gzip.compress((FIXTURES / "apple_watch.gpx").read_bytes())
     assert len(fixes(read(written(tmp_path, "watch.gpx.gz", packed)))) == 44
     assert fixes(read(tmp_path / "watch.gpx.gz"))[0][0] == "watch"
-    lines = gzip.compress("".join(ping(n) for n in range(5_000)).encode())
-    items = read(written(tmp_path, "a.jsonl.gz", lines[: len(lines) // 2]))
-    assert [bad.reason for bad in skipped(items)] == ["broken"]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "line"),
+    [
+        ("a.jsonl.gz", "", ping),
+        ("a.csv.gz", "device,time,lat,lng\n", lambda n: f"d-{n},{T0 + n},35.0,139.0\n"),
+        ("a.rec.gz", "", lambda n: rec("2015-08-24T05:55:07Z", "*", _type="location", tst=n, lat=35, lon=139, tid="N")),
+        ("a.txt.gz", "device,time,lat,lng\n", lambda n: f"d-{n},{T0 + n},35.0,139.0\n"),
+    ],
+)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_of_a_packed_file_that_breaks_off_each_whole_line_is_read_and_the_place_is_named(
+    name: str, head: str, line: Callable[[int], str], share: float, tmp_path: Path
+) -> None:
+    text = head + "".join(map(line, range(5_000)))
+    packed = gzip.compress(text.encode())
+    cut = packed[: int(len(packed) * share)]
+    left = zlib.decompressobj(31).decompress(cut)
+    items = read(written(tmp_path, name, cut))
+    whole = left.count(b"\n")
+    assert 1_000 < len(fixes(items)) == whole - bool(head)
+    assert [str(bad) for bad in skipped(items)] == [
+        f"{tmp_path}/{name}:{whole + 1}: broken: the rest of the file is not read: the packed file ends too early"
+    ]
+    assert fixes(items) == fixes(read(written(tmp_path, name, gzip.compress(text.encode()))))[: len(fixes(items))]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.gz", "a.gpx.gz", "a.rec.gz"])
+def test_what_only_has_the_name_of_a_packed_file_is_said_to_be_none(name: str, tmp_path: Path) -> None:
+    items = skipped(read(written(tmp_path, name, ping(1))))
+    why = "the rest of the file is not read: its packing is broken (Not a gzipped file (b'{\"'))"
+    assert items[-1] == Skipped(str(tmp_path / name), 1, "broken", why)
+
+
+USELESS = {
+    "empty.gpx": "",
+    "cut.gpx": "<gpx><trk><trks",
+    "places.kml.gpx": '<?xml version="1.0"?>\n<kml xmlns="http://www.opengis.net/kml/2.2"><Document/></kml>',
+    "no_times.gpx": (FIXTURES / "no_times.gpx").read_text(),
+    "no_gzip.csv.gz": f"device,time,lat,lng\nd,{T0},1,2\n",
+    "bad_rows.csv": "device,time,lat,lng\nd,noon,1,2\nd,noon,1\n",
+    "bad_lines.jsonl": "{\n[1]\n" + ping(1, lat=91),
+    "pretty_array.json": json.dumps([json.loads(ping(1)), json.loads(ping(2))], indent=2),
+    "pretty_object.json": json.dumps(json.loads(ping(1)), indent=2),
+    "array.json": json.dumps([json.loads(ping(1))]),
+    "bad.rec": "not a line\n",
+}
+
+
+@pytest.mark.parametrize("name", sorted(USELESS))
+@pytest.mark.parametrize("sort", [False, True])
+def test_a_file_of_which_nothing_can_be_used_is_said_to_be_of_no_use(name: str, sort: bool, tmp_path: Path) -> None:
+    path = written(tmp_path, name, USELESS[name])
+    items = []
+    with pytest.raises(RecordingError) as caught:
+        items.extend(read_recordings([written(tmp_path, "good.jsonl", ping(1)), path], sort=sort))
+    assert str(caught.value) == f"`{path}`: nothing that stands in it can be used"
+    assert items or sort
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", ""),
+        ("a.jsonl", "\n \n"),
+        ("a.csv", "device,time,lat,lng\n"),
+        ("a.gpx", "<gpx/>"),
+        ("a.rec", ""),
+        ("a.jsonl.gz", gzip.compress(b"")),
+        ("a.jsonl", "{\n" + ping(1)),
+        ("a.jsonl", "{\n" + '{"id": "u", "attributes": {}}\n'),
+    ],
+)
+def test_a_file_in_which_nothing_stands_or_something_good_is_a_recording(
+    name: str, content: str | bytes, tmp_path: Path
+) -> None:
+    list(read_recordings([written(tmp_path, name, content)]))
+
+
+@pytest.mark.parametrize("name", ["pretty_array.json", "pretty_object.json", "array.json"])
+def test_json_over_several_lines_is_told_to_be_one_object_a_line(name: str, tmp_path: Path) -> None:
+    first = min(skipped(read(written(tmp_path, name, USELESS[name]))))
+    assert (first.line, first.detail.rpartition(", ")[2]) == (1, "write one object a line")
+
+
+def test_another_kind_of_xml_is_named() -> None:
+    with BytesIO(USELESS["places.kml.gpx"].encode()) as stream:
+        [named] = read_gpx(stream, file="a.gpx", device="me")
+    why = "the rest of the file is not read: its root is `kml`, that of GPX is `gpx`: export it as GPX"
+    assert named == Skipped("a.gpx", 2, "broken", why)
+
+
+def test_users_are_lines_of_json_whatever_the_name_of_their_file(tmp_path: Path) -> None:
+    good = UserChanged("u", attributes={"tier": "gold"})
+    text = '{"id": "u", "attributes": {"tier": "gold"}}\n'
+    assert list(read_users(written(tmp_path, "users.csv", text))) == [good]
+    assert list(read_users(written(tmp_path, "users.gz", gzip.compress(text.encode())))) == [good]
+    path = written(tmp_path, "users.csv", "id,tier\nu,gold\n")
+    with pytest.raises(RecordingError) as caught:
+        list(read_users(path))
+    assert str(caught.value) == f"`{path}`: no line of it can be used, write each user as one JSON object a line"
 
 
 @pytest.mark.parametrize(
@@ -329,6 +454,23 @@ def test_what_cannot_be_read_at_all_says_why(tmp_path: Path) -> None:
         read(written(tmp_path, "x.bin", b"\x00\x01\x02"))
     with pytest.raises(RecordingError, match="cannot be read: Is a directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.csv", f"device,time,lat,lng\n\nd,{T0},1,2\nd,{T0},91,2\nd,{T0}\nd,{T0},3,4\n", [3, 6]),
+        ("a.csv", f"\n \ndevice,time,lat,lng\nd,{T0},1\nd,{T0},1,2\n", [5]),
+        ("a.rec", REC, [1, 3]),
+        ("a.jsonl", "\n" + ping(1) + "\n" + ping(2) + ping(3, lat=91) + ping(4, id="e\\u0301") + ping(5), [2, 4, 6, 7]),
+    ],
+)
+def test_each_ping_knows_its_line(name: str, content: str, lines: list[int], tmp_path: Path) -> None:
+    path = written(tmp_path, name, content)
+    pings = [item for item in read(path) if isinstance(item, RecordedPings)]
+    assert [line for item in pings for line in item.lines] == lines
+    assert {item.file for item in pings} == {str(path)}
+    assert len(fixes(list(pings))) == len(lines)
 
 
 def test_an_empty_file_is_a_recording_of_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from nearcast.replay import SPAN_MS, Folding, replay_files
 from nearcast.replay_options import ReplayOptions
 from nearcast.replay_report import Tally
 from tests.bar import Bar
-from tests.nearcast.command import make_site
+from tests.nearcast.command import Came, make_site
 from tests.world import TICK
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.step import Effects
     from engine.wire import Happened, UserChanged
     from nearcast.recording import Skipped
+    from tests.nearcast.command import Command
 
     Read = list[RecordedPings | Happened | UserChanged | Skipped]
 
@@ -70,6 +71,12 @@ def walk(devices: int, pings: int, rng: random.Random, *, late: bool) -> str:
     return "".join(lines)
 
 
+def ping(at_ms: int, **more: object) -> str:
+    """A ping of one device at the shop, so long after T0."""
+    sent = {"device": "d", "time": T0 + at_ms, "lat": SHOP[0], "lng": SHOP[1], "accuracy": 5, **more}
+    return json.dumps(sent) + "\n"
+
+
 class Told:
     """What a replay comes to: transitions, decisions, and the size of each step."""
 
@@ -100,7 +107,7 @@ def folded(site: Site, recording: Path) -> Told:
     folding = Folding(site, Listening(), assume_consent=True)
     for item in read_recordings((recording,)):
         assert isinstance(item, RecordedPings)
-        folding.pings(item.located)
+        folding.pings(item)
     folding.end()
     assert isinstance(folding.tally, Listening)
     return folding.tally.told
@@ -131,7 +138,7 @@ def test_a_step_spans_as_much_as_no_timer_forbids(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site")
     recording = tmp_path / "a.jsonl"
     away = [{"device": "d", "time": T0 + n * 1_000, "lat": 1.0, "lng": 2.0} for n in range(3_000)]
-    recording.write_text("".join(json.dumps(ping) + "\n" for ping in away))
+    recording.write_text("".join(json.dumps(line) + "\n" for line in away))
     steps = folded(site, recording).steps
     assert sum(steps) == 3_000
     assert max(steps) == 31, "the shortest timer, `exit_after`, and a second"
@@ -141,13 +148,65 @@ def test_a_step_spans_as_much_as_no_timer_forbids(tmp_path: Path) -> None:
 def test_over_a_gap_each_timer_rings_at_its_own_instant(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site", RULES.replace("max_event_age: 1h", "max_event_age: 1m"))
     recording = tmp_path / "a.jsonl"
-    pings = [
-        {"device": "d", "time": T0 + at_ms, "lat": SHOP[0], "lng": SHOP[1], "accuracy": 5} for at_ms in (0, 540_000)
-    ]
-    recording.write_text("".join(json.dumps(ping) + "\n" for ping in pings))
+    recording.write_text(ping(0) + ping(540_000))
     told = folded(site, recording)
     decided = {rule: (told.times[key] - T0, reason) for key, rule, _, _, reason in told.decisions}
     assert decided == {"hello": (0, "sent"), "stayed": (90_000, "sent"), "tick": (300_000, "sent")}
+
+
+def test_a_user_that_cannot_be_read_is_named_as_a_line_of_a_recording_is(nearcast: Command, tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    recording, users = tmp_path / "a.jsonl", tmp_path / "users.jsonl"
+    recording.write_text(ping(0, user="u"))
+    good = {"id": "u", "attributes": {"tier": "gold", "age": 30}, "consent": {"marketing": True}}
+    bad = ["garbage", '{"id":5}', '{"id":"a","consent":{"marketing":"yes"}}', "[1]", '{"id":"b","timezone":"Mars"}']
+    users.write_text("\n".join([*bad, json.dumps(good)]) + "\n")
+    named = nearcast("replay", site, recording, "--users", users, "--json")
+    assert [line.partition(": ")[0] for line in named.err.splitlines()] == [f"{users}:{n}" for n in range(1, 6)]
+    assert (named.code, json.loads(named.out)["decisions"][0]["reason"]) == (0, "sent")
+    assert nearcast("replay", site, users, recording, "--json") == named
+
+
+def test_a_recording_of_no_use_ends_a_replay_with_1_after_its_lines_are_named(
+    nearcast: Command, tmp_path: Path
+) -> None:
+    site = make_site(tmp_path / "site")
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.csv"
+    good.write_text(ping(0))
+    bad.write_text("device,time,lat,lng\nd,1\n")
+    came = nearcast("replay", site, good, bad, "--json")
+    named = f"{bad}:2: broken: 2 cells under a header of 4"
+    assert came == Came(1, "", f"{named}\n`{bad}`: nothing that stands in it can be used\n")
+    assert nearcast("replay", site, good, "--users", bad).code == 1
+
+
+def test_pings_that_are_refused_for_their_time_are_told_with_the_first_and_a_mend(
+    nearcast: Command, tmp_path: Path
+) -> None:
+    site, recording, hour_ms = make_site(tmp_path / "site"), tmp_path / "a.jsonl", 3_600_000
+    late = ping(-30 * hour_ms)
+    recording.write_text("\n" + ping(0) + late + late + ping(9 * hour_ms, received=T0 + 1))
+    behind = f"{recording}:3: too_old: `time` is more than 1d behind the recording's clock"
+    assert nearcast("replay", site, recording).err.splitlines() == [
+        f"1 ping refused: {recording}:5: in_future: `time` is more than 1m ahead of the recording's clock, "
+        "is the device's clock right?",
+        f"2 pings refused, the first: {behind}, `--sort` works everything in order of time",
+    ]
+    recording.write_text("\n" + ping(0) + ping(-30 * hour_ms, received=T0))
+    assert nearcast("replay", site, recording).err == f"1 ping refused: {behind}\n", "sorting changes nothing here"
+    recording.write_text(ping(0) + late)
+    assert nearcast("replay", site, recording, "--sort").err == ""
+
+
+@pytest.mark.parametrize("option", ["--decisions", "--transitions"])
+def test_a_file_that_cannot_be_written_is_a_bad_command_line(nearcast: Command, option: str, tmp_path: Path) -> None:
+    site, recording, nowhere = make_site(tmp_path / "site"), tmp_path / "a.jsonl", tmp_path / "nope/x.jsonl"
+    recording.write_text(ping(0))
+    came = nearcast("replay", site, recording, option, nowhere)
+    assert came == Came(2, "", f"`{option}` needs a file to write, got `{nowhere}`: No such file or directory\n")
+    came = nearcast("replay", site, recording, option, "/dev/full")
+    assert came.code == 1
+    assert came.err == "the output cannot be written: No space left on device, make room or write elsewhere\n"
 
 
 def peak_of(site: Site, recording: Path, *, sort: bool) -> int:
