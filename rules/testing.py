@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rules.ruleset import RuleSet
 
 
+_DEVICE = "test-device"
+
+
 def run_tests(ruleset: RuleSet) -> list[Mistake]:
     """Run every rule's own tests. Each that fails is a mistake at its place, with what came instead.
 
@@ -63,8 +66,8 @@ def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Pla
     zone = ruleset.zone_of(place or inside[-1]) if place or inside else ruleset.timezone
     at_ms = resolve(case.at, zone)
     occasion = Occasion(
-        case.kind, "test", at_ms, case.user, "test-device", place, "fix", case.dwell_ms, case.accuracy_m, case.mocked,
-        case.event_type, "test", case.data, rule.id,
+        case.kind, "test", at_ms, case.user, None if place is None else _DEVICE, place, "fix", case.dwell_ms,
+        case.accuracy_m, case.mocked, case.event_type, "test", case.data, rule.id,
     )  # fmt: skip
     trigger, occasion, why = _trigger(rule, occasion, inside, ruleset)
     if trigger is None:
@@ -90,7 +93,8 @@ def _trigger(
             if problem:
                 why = problem
                 continue
-            told = replace(occasion, place=place, timer_index=trigger.index)
+            device = None if place is None else _DEVICE
+            told = replace(occasion, device=device, place=place, timer_index=trigger.index)
         if matches(trigger, told):
             return trigger, told, ""
     return None, occasion, why

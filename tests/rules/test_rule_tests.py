@@ -129,6 +129,25 @@ def test_each_kind_of_occasion_can_happen(given: str, then: str, trigger: str) -
     assert len(failures(case, "mocked", trigger=trigger)) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "then", "trigger"),
+    [
+        ("timer: true, inside: shinjuku, accuracy: 50m", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        (
+            "timer: true, inside: shinjuku, accuracy: 51m",
+            "low_accuracy",
+            "{event: timer, at: 17:10, inside: {id: shinjuku}}",
+        ),
+        ("timer: true, inside: shinjuku, mocked: true", "mocked", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true, accuracy: 51m, mocked: true", "sent", "{event: timer, at: 17:10, timezone: Asia/Tokyo}"),
+        ("event: {type: p}, inside: shinjuku, accuracy: 51m, mocked: true", "sent", "{event: p}"),
+    ],
+)
+def test_the_fix_is_judged_where_there_is_one(given: str, then: str, trigger: str) -> None:
+    # As the engine does: an event, and a timer that looks nowhere, are of no device.
+    assert failures(f"{{{ADS}, {given}, {WEDNESDAY}}}", then, "max_accuracy: 50m\n", trigger) == []
+
+
 def test_a_timer_that_is_not_due_says_when_it_is() -> None:
     (line,) = failures(
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
