@@ -148,6 +148,41 @@ def test_the_fix_is_judged_where_there_is_one(given: str, then: str, trigger: st
     assert failures(f"{{{ADS}, {given}, {WEDNESDAY}}}", then, "max_accuracy: 50m\n", trigger) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "trigger", "visits", "then"),
+    [
+        ("enters: shinjuku", "{event: entered}", "{place: same, min: 1, max: 1}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, min: 1, max: 1}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, within: 301s}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, within: 5m}", "audience"),
+        ("exits: shinjuku", "{event: exited}", "{place: same, min: 1, max: 1}", "sent"),
+        ("crosses: shinjuku", "{event: crossed}", "{place: same, max: 0}", "sent"),
+        (
+            "timer: true, inside: shinjuku",
+            "{event: timer, at: 17:10, inside: {id: shinjuku}}",
+            "{place: same, min: 1, max: 1}",
+            "sent",
+        ),
+        ("event: {type: p}, inside: [soho, shinjuku]", "{event: p}", "{place: {id: soho}, max: 1}", "sent"),
+        (
+            "exits: shinjuku, visits: [{place: shinjuku, at: '2026-11-20'}]",
+            "{event: exited}",
+            "{place: same, min: 2, max: 2}",
+            "sent",
+        ),
+    ],
+)
+def test_each_stay_is_a_visit(given: str, trigger: str, visits: str, then: str) -> None:
+    # The engine counts an entry when it comes: a stay that lasts, or ends, has been one already.
+    audience = f"audience: {{all: [{{consent: ads}}, {{visits: {visits}}}]}}\n"
+    assert failures(f"{{{ADS}, {given}, {WEDNESDAY}}}", then, audience, trigger) == []
+
+
+def test_who_has_left_is_not_inside_any_more() -> None:
+    audience = "audience: {all: [{consent: ads}, {not: {inside: {id: shinjuku}}}]}\n"
+    assert failures(f"{{{ADS}, exits: shinjuku, {WEDNESDAY}}}", "sent", audience, "{event: exited}") == []
+
+
 def test_a_timer_that_is_not_due_says_when_it_is() -> None:
     (line,) = failures(
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
