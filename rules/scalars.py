@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from rules.shapes import Desk, Json
 
 T = TypeVar("T")
+_LIKE_A_NUMBER = re.compile(r"(?:\+|(-))?0*([0-9]+(?:\.[0-9]+)?)")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9_@/+-])?$"
 
 
 class Text(Shape[str]):
-    """A text. Whole numbers count as the text they were written as: `id: 0017` is "0017"."""
+    """A text. Whole numbers count as the text they were written as: `id: 0x11` is "0x11"."""
 
     def __init__(self, *, pattern: str = "", example: str = "", most: int = 10_000, empty: bool = False) -> None:
         self.pattern = pattern
@@ -120,8 +121,7 @@ class Number(Shape[float]):
 
     def read(self, node: Node, desk: Desk) -> float | None:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            mend = "remove the quotes" if _is_number(node.value) else ""
-            desk.needs(node, "a number", mend)
+            desk.needs(node, "a number", _number_mend(node.value))
         elif not self.least <= node.value <= self.most:
             desk.needs(node, f"a number from {self.least:g} to {self.most:g}")
         else:
@@ -144,8 +144,7 @@ class Whole(Shape[int]):
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            mend = "remove the quotes" if _is_number(value) else ""
-            desk.needs(node, "a whole number", mend)
+            desk.needs(node, "a whole number", _number_mend(value))
         elif not self.least <= value <= self.most:
             desk.needs(node, f"a whole number from {self.least} to {self.most}")
         else:
@@ -287,5 +286,10 @@ class Zone(Shape[str]):
         return {"type": "string", "minLength": 1, "examples": [*self.words, "Asia/Tokyo"]}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value) is not None
+def _number_mend(value: object) -> str:
+    """How to write a text as the number that it looks like."""
+    found = _LIKE_A_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return ""
+    number = (found[1] or "") + found[2]
+    return "remove the quotes" if number == value else f"write `{number}`"

@@ -183,6 +183,18 @@ def test_who_has_left_is_not_inside_any_more() -> None:
     assert failures(f"{{{ADS}, exits: shinjuku, {WEDNESDAY}}}", "sent", audience, "{event: exited}") == []
 
 
+@pytest.mark.parametrize("digits", ["0012", "+81312345678", "-007"])
+def test_digits_that_no_number_begins_with_are_a_text_wherever_values_are_compared(digits: str) -> None:
+    audience = (
+        f"audience: {{all: [{{consent: ads}}, {{attribute: zip, in: [{digits}]}}, {{attribute: tel, is: {digits}}}]}}\n"
+    )
+    for written, then in ((digits, "sent"), (f"'{digits}'", "sent"), (str(int(digits)), "audience")):
+        person = f"user: {{consent: ads, zip: {written}, tel: {digits}}}"
+        event = f"event: {{type: p, data: {{store: '{digits}'}}}}"
+        trigger = f"{{event: p, where: {{data.store: {digits}}}}}"
+        assert failures(f"{{{person}, {event}, {WEDNESDAY}}}", then, audience, trigger) == []
+
+
 def test_a_timer_that_is_not_due_says_when_it_is() -> None:
     (line,) = failures(
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
