@@ -96,7 +96,7 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
-    if not any(trigger.has_fix for trigger in rule.triggers):
+    if not any(trigger.located for trigger in rule.triggers):
         for key in _of_a_fix(rule):
             why = "no fix belongs to an event, or to a timer without `inside`"
             yield f"rule `{rule.id}` has `{key}` for nothing: {why}"

@@ -52,8 +52,8 @@ class Trigger:
     seen_within_ms: int | None = None
 
     @property
-    def has_fix(self) -> bool:
-        """True if its occasions are of a device, whose newest fix can be judged."""
+    def located(self) -> bool:
+        """True if its occasions are at a place, of a device whose newest fix can be judged."""
         return self.kind in TRANSITIONS or self.inside is not None
 
     def meets(self, place: Place) -> bool:
