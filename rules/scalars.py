@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LIKE_A_NUMBER = re.compile(r"(?:\+|(-))?0*([0-9]+(?:\.[0-9]+)?)")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9_@/+-])?$"
+_NAME_FORM = "use `A-Z`, `a-z`, `0-9` and `._:@/+-`, a letter or digit first, no `.` or `:` last"
 
 
 class Text(Shape[str]):
-    """A text. Whole numbers count as the text they were written as: `id: 0x11` is "0x11"."""
+    """A text. Whole numbers count as the text they were written as: `id: 0x11` is "0x11".
 
-    def __init__(self, *, pattern: str = "", example: str = "", most: int = 10_000, empty: bool = False) -> None:
+    `form` says what `pattern` asks for.
+    """
+
+    def __init__(
+        self, *, pattern: str = "", form: str = "", example: str = "", most: int = 10_000, empty: bool = False
+    ) -> None:
         self.pattern = pattern
+        self.form = form
         self.example = example
         self.most = most
         self.empty = empty
@@ -47,7 +54,7 @@ class Text(Shape[str]):
         elif len(text) > self.most:
             desk.wrong(node, f"is longer than {self.most:,} characters", got=f"{len(text):,} characters")
         elif not self._match.search(text):
-            desk.needs(node, f"a text such as `{self.example}`")
+            desk.needs(node, f"a text such as `{self.example}`", self.form)
         else:
             return text
         return None
@@ -61,7 +68,7 @@ class Text(Shape[str]):
 
 def name(example: str) -> Text:
     """An id or another name without spaces."""
-    return Text(pattern=NAME, example=example, most=128)
+    return Text(pattern=NAME, form=_NAME_FORM, example=example, most=128)
 
 
 class Word(Shape[str]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rules.facts import Reason
+from rules.place import Place, PlaceKind
 from rules.testing import run_tests
 from tests.rules.scene import RULE, rule_of, rule_set
 
@@ -193,6 +194,13 @@ def test_digits_that_no_number_begins_with_are_a_text_wherever_values_are_compar
         event = f"event: {{type: p, data: {{store: '{digits}'}}}}"
         trigger = f"{{event: p, where: {{data.store: {digits}}}}}"
         assert failures(f"{{{person}, {event}, {WEDNESDAY}}}", then, audience, trigger) == []
+
+
+def test_a_place_may_be_named_in_any_script() -> None:
+    akihabara = Place("秋葉原", PlaceKind.FENCE, "Akihabara", frozenset({"駅"}), None, "Asia/Tokyo")
+    tests = f"tests: [{{given: {{{ADS}, enters: 秋葉原, inside: 秋葉原, {WEDNESDAY}}}, then: sent}}]\n"
+    text = rule_of(tests, trigger="{event: entered, place: {tag: 駅}}")
+    assert run_tests(rule_set(text, places=[akihabara])) == []
 
 
 def test_a_timer_that_is_not_due_says_when_it_is() -> None:
