@@ -150,6 +150,8 @@ def _asks_consent(desk: Desk, node: Node) -> None:
     if actions is None:
         return
     everyone = audience.get("all") if audience is not None else None
+    if any(part is not None and part.is_alias for part in (audience, everyone)):
+        return
     if everyone is not None and everyone.is_list and any(clause.get("consent") for clause in everyone.value):
         return
     mend = "add `{consent: location_marketing}` to `audience: {all: [...]}`"

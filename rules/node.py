@@ -88,6 +88,11 @@ class Node:
         return not isinstance(self.value, dict | list)
 
     @property
+    def is_alias(self) -> bool:
+        """True if an alias stands here, which the reader refused: nobody knows what its value would be."""
+        return self.value is None and self.text.startswith("*")
+
+    @property
     def path(self) -> str:
         """Its place in the document, such as `limits.caps[0].per`; "" for the document itself."""
         if self.parent is None:

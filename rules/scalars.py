@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LIKE_A_NUMBER = re.compile(r"(?:\+|(-))?0*([0-9]+(?:\.[0-9]+)?)")
+#: A duration of more digits than any has.
+_ENDLESS = re.compile(r"[0-9]{13,}(?:ms|s|m|h|d)")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9_@/+-])?$"
 _NAME_FORM = "use `A-Z`, `a-z`, `0-9` and `._:@/+-`, a letter or digit first, no `.` or `:` last"
 
@@ -224,9 +226,10 @@ class Duration(Quantity[int]):
         self.most = most
 
     def read(self, node: Node, desk: Desk) -> int | None:
-        value = super().read(node, desk)
-        if value is None or self.least <= value <= self.most:
-            return value
+        if not (isinstance(node.value, str) and _ENDLESS.fullmatch(node.value)):
+            value = super().read(node, desk)
+            if value is None or self.least <= value <= self.most:
+                return value
         least, most = units.format_duration(self.least), units.format_duration(self.most)
         desk.needs(node, f"a duration from `{least}` to `{most}`")
         return None

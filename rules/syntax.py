@@ -19,6 +19,7 @@ _OPENED: Final = {
 }
 _NO_COLON: Final = "could not find expected ':'"
 _INDENT: Final = "check the indentation"
+_ONE_TEXT: Final = "put all of the value in one pair of quotes"
 #: Told apart by a pattern in the parser's own words: what is wrong, and how to mend it. `{0}` is the pattern's group.
 _TABLE: Final = [
     (r"'\\t' that cannot start", "a tab cannot stand here", "use spaces"),
@@ -27,9 +28,11 @@ _TABLE: Final = [
     (_NO_COLON, "a key without `:`", "write `key: value`, with a plain `:` and a plain space"),
     (r"found '([\]}])'$", "a `{0}` that closes nothing", "remove it"),
     (r"content, but found ','", "a `,` with nothing before it", "remove it"),
-    (r"<block end>, but found '-'", "a list entry cannot stand here", _INDENT),
+    (r"<block end>, but found '(?:<block sequence start>|-)'", "a list entry cannot stand here", _INDENT),
     (r"<block end>, but found '(?:<block mapping start>|\?)'", "a key cannot stand here", _INDENT),
-    (r"but found \W*<scalar>", "a text cannot stand here", "put all of the value in one pair of quotes"),
+    (r"<block end>, but found '(?:[\[{,]|<(?:anchor|alias|tag)>)'", "something else stands after the value", _ONE_TEXT),
+    (r"but found \W*<scalar>", "a text cannot stand here", _ONE_TEXT),
+    (r"sequence entries are not allowed", "a list entry cannot stand here", "begin it on a line of its own"),
     (r"<stream end>", "the file ends too early", "write a value"),
     (r"<document start>", "something cannot stand here", _INDENT),
     (r"unknown escape character '(.)'", "`\\{0}` is no escape", "write `\\\\{0}`, or use single quotes"),

@@ -141,6 +141,20 @@ NO_COLON = "a key without `:`, write `key: value`, with a plain `:` and a plain 
         ("a: b\nc:\u3000d\ne: f\n", f"f:2:1: {NO_COLON}"),
         ("a: b\nc\uff1ad\ne: f\n", f"f:2:1: {NO_COLON}"),
         ("a:\n  b: c\n  d\n", f"f:3:3: {NO_COLON}"),
+        (
+            "a:\n  - b\n - c",
+            "f:3:2: a list entry cannot stand here, check the indentation",
+        ),
+        ("a: - b", "f:1:4: a list entry cannot stand here, begin it on a line of its own"),
+        (
+            "a: {b} {c}",
+            "f:1:8: something else stands after the value, put all of the value in one pair of quotes",
+        ),
+        (
+            "a: {b}, c",
+            "f:1:7: something else stands after the value, put all of the value in one pair of quotes",
+        ),
+        ("a: *x", "f:1:4: aliases are not allowed, got `*x`, write the value out"),
         ("a: @x", "f:1:4: a text cannot begin with `@`, put the text in quotes"),
         ("a: 'x", "f:1:6: the file ends too early, the quote that opens on line 1 is not closed"),
         ("a: [1, 2", "f:1:9: the file ends too early, the bracket that opens on line 1 is not closed"),
