@@ -46,7 +46,7 @@ def _users(happening: Happening) -> Iterator[str]:
             for telling in happening.told:
                 yield from telling.concerned()
         case Rang():
-            yield from (user for user, _, _ in happening.inside)
+            yield from (one.user for one in happening.inside)
         case _:
             yield happening.user
 
@@ -61,7 +61,7 @@ def _narrowed(happening: Happening, users: Set[str]) -> Iterator[Happening]:
             told = tuple(part for telling in happening.told if len(part := telling.narrowed(users)))
             yield NewSite(happening.site, happening.edited, told)
         case Rang():
-            inside = tuple(entry for entry in happening.inside if entry[0] in users)
+            inside = tuple(one for one in happening.inside if one.user in users)
             if inside:
                 yield Rang(happening.rule, happening.trigger, happening.time_ms, False, inside)
         case _:

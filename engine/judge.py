@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.batch import NO_REQUEST
 from engine.outward import delivery_body
 from engine.ports import Delivery, DeliveryState, Ending
+from engine.timers import Concerned
 from engine.told import KINDS
 from engine.wanted import Wanted
 from rules.decide import decide, matches
@@ -107,13 +108,13 @@ class Judge:
 
     def rang(self, rang: Rang, now_ms: int, judged: Judged) -> None:
         """Judge a timer's instant, for each user it concerns: those inside, or everybody."""
-        concerned = {name: (device, place) for name, device, place in rang.inside}
+        concerned = {one.user: one for one in rang.inside}
         if rang.everybody:
-            concerned = dict.fromkeys(self.people.everybody(), (None, None)) | concerned
-        for name, (device, place) in sorted(concerned.items(), key=lambda item: item[0]):
+            concerned = {name: Concerned(name) for name in self.people.everybody()} | concerned
+        for name, one in sorted(concerned.items()):
             occasion = Occasion(
-                Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, device, place,
-                timer_rule=rang.rule.id, timer_index=rang.trigger.index,
+                Kind.TIMER, h(name, str(rang.time_ms)), rang.time_ms, name, one.device, one.place,
+                accuracy_m=one.accuracy_m, mocked=one.mocked, timer_rule=rang.rule.id, timer_index=rang.trigger.index,
             )  # fmt: skip
             self._decide([rang.rule], occasion, now_ms, NO_REQUEST, None, judged)
 

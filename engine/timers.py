@@ -11,6 +11,8 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from rules.windows import next_instant
 
 if TYPE_CHECKING:
@@ -22,9 +24,23 @@ if TYPE_CHECKING:
     from rules.place import Place
 
 
+class Concerned(msgspec.Struct, frozen=True, gc=False):
+    """A user whom a timer's instant concerns: the place entered last, of those where its timers look, and the device.
+
+    `accuracy_m` (None: unknown) and `mocked` are those of the device's newest fix. Who is in no such place has none of
+    this.
+    """
+
+    user: str
+    device: str | None = None
+    place: Place | None = None
+    accuracy_m: float | None = None
+    mocked: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Rang:
-    """A timer's instant. `inside` has (user, device, place entered last) of each who is where the rule's timers look.
+    """A timer's instant. `inside` has each user who is where the rule's timers look.
 
     With `everybody`, all other users are concerned too. `trigger` is the first of those that ring.
     """
@@ -33,7 +49,7 @@ class Rang:
     trigger: Trigger
     time_ms: int
     everybody: bool
-    inside: tuple[tuple[str, str | None, Place | None], ...]
+    inside: tuple[Concerned, ...]
 
 
 @dataclass(slots=True)
@@ -78,12 +94,10 @@ class Timers:
             return Rang(rule, ringing[0][0], time_ms, everybody, self._inside(sense, ringing, time_ms))
         return None
 
-    def _inside(
-        self, sense: Sense, ringing: Sequence[tuple[Trigger, str]], time_ms: int
-    ) -> tuple[tuple[str, str | None, Place | None], ...]:
+    def _inside(self, sense: Sense, ringing: Sequence[tuple[Trigger, str]], time_ms: int) -> tuple[Concerned, ...]:
         """Who is in a place that one of the triggers watches, each once, with the place entered last."""
         clock = sense.devices.columns["clock_ms"]
-        latest: dict[str, tuple[int, str, str, Place]] = {}
+        latest: dict[str, tuple[int, str, str, Place, int]] = {}
         for trigger, zone in ringing:
             if trigger.inside is None:
                 continue
@@ -97,13 +111,20 @@ class Timers:
                 if entered_ms > time_ms or (seen_ms is not None and int(clock[slot]) < seen_ms):
                     continue
                 user, place = sense.devices.user_of(slot), watched[number]
-                entry = (entered_ms, place.id, sense.devices.names[slot], place)
+                entry = (entered_ms, place.id, sense.devices.names[slot], place, slot)
                 if user not in latest or entry[:3] > latest[user][:3]:
                     latest[user] = entry
-        return tuple((user, entry[2], entry[3]) for user, entry in sorted(latest.items()))
+        return tuple(_concerned(sense, user, slot, place) for user, (_, _, _, place, slot) in sorted(latest.items()))
 
     def _rings_in(self, trigger: Trigger, place: Place, zone: str) -> bool:
         return trigger.timezone is not None or self.site.rules.zone_of(place).key == zone
+
+
+def _concerned(sense: Sense, user: str, slot: int, place: Place) -> Concerned:
+    columns = sense.devices.columns
+    accuracy = float(columns["accuracy"][slot])
+    known = accuracy if accuracy == accuracy else None
+    return Concerned(user, sense.devices.names[slot], place, known, bool(columns["mocked"][slot]))
 
 
 def _next(trigger: Trigger, after_ms: int, zone: ZoneInfo) -> int:

@@ -96,6 +96,18 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
+    if not any(trigger.located for trigger in rule.triggers):
+        for key in _of_a_fix(rule):
+            why = "no fix belongs to an event, or to a timer without `inside`"
+            yield f"rule `{rule.id}` has `{key}` for nothing: {why}"
+
+
+def _of_a_fix(rule: Rule) -> Iterator[str]:
+    """The keys that judge a fix and differ from what they are by default."""
+    if rule.max_accuracy_m is not None:
+        yield "max_accuracy"
+    if rule.mocked == "allow":
+        yield "mocked"
 
 
 def _print(findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""Fields of texts that can never have a value: free data that no place has, an event's data without an event.
+"""Fields of texts that can never have a value: data that no place has, an event's or a place's where there is none.
 
 Owns those mistakes. Must not know how texts are cut.
 """
@@ -68,6 +68,7 @@ def check_rule_texts(
 ) -> None:
     """Note the fields that this rule cannot fill, whatever others can. `node` is the rule's document."""
     happens = any(trigger.kind is Kind.EVENT for trigger in rule.triggers)
+    located = any(trigger.located for trigger in rule.triggers)
     near: Collection[str] | None = None
     actions = node.get("actions")
     for action, entry in zip(rule.actions, actions.value if actions is not None else (), strict=True):
@@ -76,6 +77,8 @@ def check_rule_texts(
             at = body.get(key) or body
             if wanted.root == "event" and not happens:
                 desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
+            elif wanted.root == "place" and not located:
+                desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule has a place", "remove it")
             elif wanted.root == "place" and wanted.data and _among(words.all, wanted):
                 near = words.of(rule) if near is None else near
                 if not _among(near, wanted):

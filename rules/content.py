@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def canonical(node: Node, spelt: list[str]) -> str:
     """The text of what a node says; `spelt` gets each scalar but a text that is written otherwise than it reads here.
 
-    Nodes with the same text, spelt alike, are read alike: `0017` says what `17` does, but is another id.
+    Nodes with the same text, spelt alike, are read alike: `0x11` says what `17` does, but is another id.
 
     >>> from rules.reader import read_documents
     >>> spelt = []
-    >>> canonical(read_documents("b: [0017, 'x']\\na: 1  # why", file="f")[0][0], spelt), spelt
-    ("{'a':1,'b':[17,'x']}", ['0017'])
+    >>> canonical(read_documents("b: [0x11, 'x']\\na: 1  # why", file="f")[0][0], spelt), spelt
+    ("{'a':1,'b':[17,'x']}", ['0x11'])
     """
     value = node.value
     if isinstance(value, str):

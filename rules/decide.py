@@ -87,11 +87,12 @@ def _refuse(terms: Terms, view: View) -> Refusal | None:
     occasion = view.occasion
     if view.age_ms > terms.max_event_age_ms:
         return Reason.STALE, "max_event_age", {"age_ms": view.age_ms, "max_event_age_ms": terms.max_event_age_ms}
-    if terms.max_accuracy_m is not None and not _is_within(occasion.accuracy_m, terms.max_accuracy_m):
-        seen = {"accuracy_m": occasion.accuracy_m, "max_accuracy_m": terms.max_accuracy_m}
-        return Reason.LOW_ACCURACY, "max_accuracy", seen
-    if occasion.mocked and terms.mocked == "suppress":
-        return Reason.MOCKED, "mocked", {"mocked": True}
+    if occasion.device is not None:  # without one there is no fix to judge
+        if terms.max_accuracy_m is not None and not _is_within(occasion.accuracy_m, terms.max_accuracy_m):
+            seen = {"accuracy_m": occasion.accuracy_m, "max_accuracy_m": terms.max_accuracy_m}
+            return Reason.LOW_ACCURACY, "max_accuracy", seen
+        if occasion.mocked and terms.mocked == "suppress":
+            return Reason.MOCKED, "mocked", {"mocked": True}
     if not terms.always:
         zone = view.zone(terms.schedule.timezone)
         clause = _closed(terms, occasion.time_ms, zone)

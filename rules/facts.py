@@ -58,9 +58,10 @@ class Occasion(msgspec.Struct, frozen=True, gc=False):
     """What may make a rule act: a transition, an event, a timer's instant.
 
     `id` is the transition's id, h(user, event id) or h(user, instant). `time_ms` is when it happened. `accuracy_m`
-    and `mocked` are those of the device's newest fix up to then (None: unknown; no fix). `dwell_ms` is the `for` of a
-    dwelled one. `cause` is the transition's (`fix timer silent edited sighting`), else "". A timer's occasion belongs
-    to one trigger of one rule: `timer_rule` and `timer_index` (the trigger's place in the rule's list) name it.
+    and `mocked` are those of the device's newest fix up to then (None: unknown; no fix); an event's occasion has no
+    device, nor has a timer's of who is in no place that it looks at. `dwell_ms` is the `for` of a dwelled one. `cause`
+    is the transition's (`fix timer silent edited sighting`), else "". A timer's occasion belongs to one trigger of one
+    rule: `timer_rule` and `timer_index` (the trigger's place in the rule's list) name it.
     """
 
     kind: Kind

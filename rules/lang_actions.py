@@ -35,6 +35,10 @@ class Rendered(Shape[Text]):
         self.text = PlainText(most=most, empty=empty)
 
     def read(self, node: Node, desk: Desk) -> Text | None:
+        if node.is_mapping and [child.text or child.value for child in node.value.values()] == [None]:
+            (name,) = node.value
+            desk.wrong(node, "needs a text", "put it in quotes, with all that belongs to it", got=f"{{{name}}}")
+            return None
         source = self.text.read(node, desk)
         if source is None:
             return None
@@ -109,6 +113,12 @@ def _body(record: Record) -> Action | None:
 _ACTION: Fields[Action] = Fields("an action", ACTION_KEYS, _body, always=True)
 
 
+def _is_flat(node: Node) -> bool:
+    """True if what belongs below the channel's name stands beside it."""
+    channel, *others = node.value.values() or [None]
+    return bool(others) and channel.value is None and all(child.name in ACTION_KEYS for child in others)
+
+
 class OneAction(Shape[Action]):
     """`{CHANNEL: {...}}`: one channel, and what to send through it."""
 
@@ -116,6 +126,11 @@ class OneAction(Shape[Action]):
         self.table = Table(_ACTION, pattern=NAME, example="push", least=1, most=1)
 
     def read(self, node: Node, desk: Desk) -> Action | None:
+        if node.is_mapping and _is_flat(node):
+            channel, misplaced, *_ = node.value
+            mend = f"indent it, and what belongs to it, farther than `{channel}:`"
+            desk.wrong(node.value[misplaced], f"stands beside `{channel}`, not below it", mend, key=True)
+            return None
         found = self.table.read(node, desk)
         if not found:
             return None

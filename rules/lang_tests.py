@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rules.facts import Kind, Reason
+from rules.lang_triggers import PLACE_NAME
 from rules.model import Case, Sent
 from rules.scalars import Anything, Distance, Duration, Flag, Text, Word, WordOr, Zone, instant, name
 from rules.shapes import Fields, Key, Listing, Noted, OneOrMore, Record, Shape, Table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 NONE = "none"
 _KINDS = {"enters": Kind.ENTERED, "dwells": Kind.DWELLED, "exits": Kind.EXITED, "crosses": Kind.CROSSED}
-_PLACE_ID = Noted("place id", name("shinjuku"))
+_PLACE_ID = Noted("place id", PLACE_NAME)
 TEST_USER = "test-user"
 _OWN = ("id", "consent", "locale", "timezone")
 

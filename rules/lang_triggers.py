@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from rules.shapes import Desk
 
 
+#: Ids, tags and groups are the map's, in whatever script their author writes.
+PLACE_NAME = Text(example="shinjuku", most=256)
+
+
 def _place_ref(how: str) -> Fields[PlaceRef]:
     doc = {"id": "the place of this id", "tag": "every place with this tag", "group": "every place of this group"}
-    # Ids, tags and groups are the map's, in whatever script their author writes.
-    key = Key(Text(example="shinjuku", most=256), doc[how], required=True)
+    key = Key(PLACE_NAME, doc[how], required=True)
     return Fields("a place", {how: key}, lambda record: PlaceRef(**{how: record.get(how)}))
 
 

@@ -51,6 +51,11 @@ class Trigger:
     inside: PlaceRef | None = None
     seen_within_ms: int | None = None
 
+    @property
+    def located(self) -> bool:
+        """True if its occasions are at a place, of a device whose newest fix can be judged."""
+        return self.kind in TRANSITIONS or self.inside is not None
+
     def meets(self, place: Place) -> bool:
         """True if a transition at `place` is one of this trigger's."""
         return self.place is None or self.place.covers(place)

@@ -1,7 +1,8 @@
 """One place in a file of YAML: what stands there, and where that is.
 
 Owns the tree that a file becomes, and what its plain scalars mean: those of the YAML 1.2 core schema, so that `17:00`,
-`no` and `on` stay text. Must not know how a file is parsed, nor what any key means.
+`no` and `on` stay text. And so do `0012` and `+81`, which JSON knows no number like: a postcode or a telephone number
+was meant. Must not know how a file is parsed, nor what any key means.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ NODES_MAX: Final = 100_000
 
 Scalar = None | bool | int | float | str
 
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
+_INT = re.compile(r"-?[0-9]{1,18}")
 _BASE = re.compile(r"0o[0-7]{1,20}|0x[0-9a-fA-F]{1,15}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,400}|[0-9]{1,400}(?:\.[0-9]{0,400})?)(?:[eE][-+]?[0-9]{1,4})?")
-_NUMBERS_BEGIN: Final = frozenset("+-.0123456789")
+_FLOAT = re.compile(r"-?(?:\.[0-9]{1,400}|[0-9]{1,400}(?:\.[0-9]{0,400})?)(?:[eE][-+]?[0-9]{1,4})?")
+_LEADING_ZERO = re.compile(r"-?0[0-9]")
+_NUMBERS_BEGIN: Final = frozenset("-.0123456789")
 _WORDS: dict[str, Scalar] = {"": None, "~": None}
 _WORDS |= dict.fromkeys(("null", "Null", "NULL"))
 _WORDS |= dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
@@ -30,12 +32,12 @@ class TooLargeError(ValueError):
 def plain_scalar(text: str) -> Scalar:
     """What a scalar without quotes means. Raises `TooLargeError`.
 
-    >>> plain_scalar("17:00"), plain_scalar("no"), plain_scalar("1.5"), plain_scalar("true")
-    ('17:00', 'no', 1.5, True)
+    >>> plain_scalar("17:00"), plain_scalar("0012"), plain_scalar("1.5"), plain_scalar("true")
+    ('17:00', '0012', 1.5, True)
     """
     if text in _WORDS:
         return _WORDS[text]
-    if text[0] not in _NUMBERS_BEGIN:
+    if text[0] not in _NUMBERS_BEGIN or _LEADING_ZERO.match(text):
         return text
     if _INT.fullmatch(text):
         return int(text)
@@ -43,7 +45,7 @@ def plain_scalar(text: str) -> Scalar:
         return int(text, 0)
     if _FLOAT.fullmatch(text):
         number = float(text)
-        if number in (float("inf"), float("-inf")) or text.lstrip("+-").isdigit():
+        if number in (float("inf"), float("-inf")) or text.lstrip("-").isdigit():
             raise TooLargeError
         return number
     return text
@@ -84,6 +86,11 @@ class Node:
     @property
     def is_scalar(self) -> bool:
         return not isinstance(self.value, dict | list)
+
+    @property
+    def is_alias(self) -> bool:
+        """True if an alias stands here, which the reader refused: nobody knows what its value would be."""
+        return self.value is None and self.text.startswith("*")
 
     @property
     def path(self) -> str:

@@ -65,7 +65,7 @@ class _Builder:
             mark = event.start_mark
             what = "aliases are not allowed"
             self.wrong(mark.line + 1, mark.column + 1, what, f"*{event.anchor}", "write the value out")
-            self.place(self.node(event, None, ""))
+            self.place(self.node(event, None, f"*{event.anchor}"))
         elif kind == "DocumentStartEvent":
             self.open, self.keys, self.root = [], [], None
         elif kind == "DocumentEndEvent" and self.root is not None and (self.root.value is not None or self.root.text):

@@ -22,14 +22,24 @@ if TYPE_CHECKING:
     from rules.shapes import Desk, Json
 
 T = TypeVar("T")
+_LIKE_A_NUMBER = re.compile(r"(?:\+|(-))?0*([0-9]+(?:\.[0-9]+)?)")
+#: A duration of more digits than any has.
+_ENDLESS = re.compile(r"[0-9]{13,}(?:ms|s|m|h|d)")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9_@/+-])?$"
+_NAME_FORM = "use `A-Z`, `a-z`, `0-9` and `._:@/+-`, a letter or digit first, no `.` or `:` last"
 
 
 class Text(Shape[str]):
-    """A text. Whole numbers count as the text they were written as: `id: 0017` is "0017"."""
+    """A text. Whole numbers count as the text they were written as: `id: 0x11` is "0x11".
 
-    def __init__(self, *, pattern: str = "", example: str = "", most: int = 10_000, empty: bool = False) -> None:
+    `form` says what `pattern` asks for.
+    """
+
+    def __init__(
+        self, *, pattern: str = "", form: str = "", example: str = "", most: int = 10_000, empty: bool = False
+    ) -> None:
         self.pattern = pattern
+        self.form = form
         self.example = example
         self.most = most
         self.empty = empty
@@ -46,7 +56,7 @@ class Text(Shape[str]):
         elif len(text) > self.most:
             desk.wrong(node, f"is longer than {self.most:,} characters", got=f"{len(text):,} characters")
         elif not self._match.search(text):
-            desk.needs(node, f"a text such as `{self.example}`")
+            desk.needs(node, f"a text such as `{self.example}`", self.form)
         else:
             return text
         return None
@@ -60,7 +70,7 @@ class Text(Shape[str]):
 
 def name(example: str) -> Text:
     """An id or another name without spaces."""
-    return Text(pattern=NAME, example=example, most=128)
+    return Text(pattern=NAME, form=_NAME_FORM, example=example, most=128)
 
 
 class Word(Shape[str]):
@@ -120,8 +130,7 @@ class Number(Shape[float]):
 
     def read(self, node: Node, desk: Desk) -> float | None:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            mend = "remove the quotes" if _is_number(node.value) else ""
-            desk.needs(node, "a number", mend)
+            desk.needs(node, "a number", _number_mend(node.value))
         elif not self.least <= node.value <= self.most:
             desk.needs(node, f"a number from {self.least:g} to {self.most:g}")
         else:
@@ -144,8 +153,7 @@ class Whole(Shape[int]):
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            mend = "remove the quotes" if _is_number(value) else ""
-            desk.needs(node, "a whole number", mend)
+            desk.needs(node, "a whole number", _number_mend(value))
         elif not self.least <= value <= self.most:
             desk.needs(node, f"a whole number from {self.least} to {self.most}")
         else:
@@ -218,9 +226,10 @@ class Duration(Quantity[int]):
         self.most = most
 
     def read(self, node: Node, desk: Desk) -> int | None:
-        value = super().read(node, desk)
-        if value is None or self.least <= value <= self.most:
-            return value
+        if not (isinstance(node.value, str) and _ENDLESS.fullmatch(node.value)):
+            value = super().read(node, desk)
+            if value is None or self.least <= value <= self.most:
+                return value
         least, most = units.format_duration(self.least), units.format_duration(self.most)
         desk.needs(node, f"a duration from `{least}` to `{most}`")
         return None
@@ -287,5 +296,10 @@ class Zone(Shape[str]):
         return {"type": "string", "minLength": 1, "examples": [*self.words, "Asia/Tokyo"]}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", value) is not None
+def _number_mend(value: object) -> str:
+    """How to write a text as the number that it looks like."""
+    found = _LIKE_A_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return ""
+    number = (found[1] or "") + found[2]
+    return "remove the quotes" if number == value else f"write `{number}`"

@@ -35,6 +35,8 @@ class Desk:
 
     def wrong(self, node: Node, what: str, mend: str = "", *, got: str | None = None, key: bool = False) -> None:
         """Note a mistake. `what` follows the node's path; `key` points at its key instead of its value."""
+        if node.is_alias and not key:
+            return  # one mistake, one line
         # Where nothing is written, the parser's position is that of what comes after.
         at_key = key or (node.value is None and not node.text)
         line, column = (node.key_line, node.key_column) if at_key else (node.line, node.column)

@@ -17,18 +17,22 @@ _OPENED: Final = {
     "while parsing a flow sequence": "bracket",
     "while parsing a flow mapping": "brace",
 }
+_NO_COLON: Final = "could not find expected ':'"
 _INDENT: Final = "check the indentation"
+_ONE_TEXT: Final = "put all of the value in one pair of quotes"
 #: Told apart by a pattern in the parser's own words: what is wrong, and how to mend it. `{0}` is the pattern's group.
 _TABLE: Final = [
     (r"'\\t' that cannot start", "a tab cannot stand here", "use spaces"),
     (r"character '(.)' that cannot start", "a text cannot begin with `{0}`", "put the text in quotes"),
     (r"mapping values are not", "a `:` cannot stand here", f"{_INDENT}, put text that holds `: ` in quotes"),
-    (r"could not find expected ':'", "a key without `:`", "write `key: value`"),
+    (_NO_COLON, "a key without `:`", "write `key: value`, with a plain `:` and a plain space"),
     (r"found '([\]}])'$", "a `{0}` that closes nothing", "remove it"),
     (r"content, but found ','", "a `,` with nothing before it", "remove it"),
-    (r"<block end>, but found '-'", "a list entry cannot stand here", _INDENT),
+    (r"<block end>, but found '(?:<block sequence start>|-)'", "a list entry cannot stand here", _INDENT),
     (r"<block end>, but found '(?:<block mapping start>|\?)'", "a key cannot stand here", _INDENT),
-    (r"but found \W*<scalar>", "a text cannot stand here", "put all of the value in one pair of quotes"),
+    (r"<block end>, but found '(?:[\[{,]|<(?:anchor|alias|tag)>)'", "something else stands after the value", _ONE_TEXT),
+    (r"but found \W*<scalar>", "a text cannot stand here", _ONE_TEXT),
+    (r"sequence entries are not allowed", "a list entry cannot stand here", "begin it on a line of its own"),
     (r"<stream end>", "the file ends too early", "write a value"),
     (r"<document start>", "something cannot stand here", _INDENT),
     (r"unknown escape character '(.)'", "`\\{0}` is no escape", "write `\\\\{0}`, or use single quotes"),
@@ -41,9 +45,11 @@ _TABLE: Final = [
 
 def in_words(error: MarkedYAMLError) -> tuple[int, int, str, str]:
     """Line, column, what is wrong and how to mend it, of a syntax error."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = str(error.problem or error.context or "is not YAML").splitlines()[0]
+    mark = error.problem_mark or error.context_mark
+    if problem.startswith(_NO_COLON):  # it is missed where the next thing stands, lines below
+        mark = error.context_mark or mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     opened = _OPENED.get(str(error.context))
     if opened and error.context_mark and ("end" in problem or "separator" in problem or "but got" in problem):
         where = "the file ends too early" if "end" in problem else "something else stands here"

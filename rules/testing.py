@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rules.ruleset import RuleSet
 
 
+_DEVICE = "test-device"
+
+
 def run_tests(ruleset: RuleSet) -> list[Mistake]:
     """Run every rule's own tests. Each that fails is a mistake at its place, with what came instead.
 
@@ -63,14 +66,13 @@ def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Pla
     zone = ruleset.zone_of(place or inside[-1]) if place or inside else ruleset.timezone
     at_ms = resolve(case.at, zone)
     occasion = Occasion(
-        case.kind, "test", at_ms, case.user, "test-device", place, "fix", case.dwell_ms, case.accuracy_m, case.mocked,
-        case.event_type, "test", case.data, rule.id,
+        case.kind, "test", at_ms, case.user, None if place is None else _DEVICE, place, "fix", case.dwell_ms,
+        case.accuracy_m, case.mocked, case.event_type, "test", case.data, rule.id,
     )  # fmt: skip
     trigger, occasion, why = _trigger(rule, occasion, inside, ruleset)
     if trigger is None:
         return None, why
-    here = occasion.place.id if occasion.place is not None else None
-    user = _user(rule, case, here, at_ms, zone)
+    user = _user(rule, case, occasion, zone)
     return decide(rule, View(occasion, user, at_ms + case.late_ms, ruleset, places)), ""
 
 
@@ -90,7 +92,8 @@ def _trigger(
             if problem:
                 why = problem
                 continue
-            told = replace(occasion, place=place, timer_index=trigger.index)
+            device = None if place is None else _DEVICE
+            told = replace(occasion, device=device, place=place, timer_index=trigger.index)
         if matches(trigger, told):
             return trigger, told, ""
     return None, occasion, why
@@ -113,18 +116,25 @@ def _timer_place(trigger: Trigger, time_ms: int, inside: list[Place], ruleset: R
     return None, f"the timer is not due then, but at {clock_text(due_ms, zones[-1])}"
 
 
-def _user(rule: Rule, case: Case, here: str | None, at_ms: int, zone: ZoneInfo) -> User:
-    """The user of a test. Everything before lies before the test's instant, in the place's zone."""
+def _user(rule: Rule, case: Case, occasion: Occasion, zone: ZoneInfo) -> User:
+    """The user of a test. Everything before lies before the test's instant, in the place's zone.
+
+    Each stay is a visit from when it began, as in earnest: those that are given `inside`, and the one that is told of.
+    One that ends began just before, for nothing says when.
+    """
+    at_ms = occasion.time_ms
+    here = occasion.place.id if occasion.place is not None else None
 
     def instant(moment: int | datetime) -> int:
         return resolve(moment, zone)
 
     inside = {name: [1, at_ms - len(case.inside) + i] for i, name in enumerate(case.inside)}
+    if case.place is not None and case.kind is not Kind.CROSSED:
+        inside[case.place] = [1, at_ms - (occasion.dwell_ms or 0)]
     visits = [(instant(at), place) for place, at in case.visits]
-    if case.place is not None and case.kind in (Kind.ENTERED, Kind.DWELLED):
-        inside[case.place] = [1, at_ms]
-    if case.place is not None and case.kind is Kind.ENTERED:
-        visits.append((at_ms, case.place))
+    visits += [(entered_ms, place) for place, (_, entered_ms) in inside.items()]
+    if case.place is not None and case.kind is Kind.EXITED:
+        del inside[case.place]
     events = [(instant(at), kind) for kind, at in case.events]
     if case.event_type is not None:
         events.append((at_ms, case.event_type))

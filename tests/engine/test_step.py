@@ -151,6 +151,35 @@ def test_a_timer_rings_for_those_inside_who_were_seen_lately() -> None:
     assert play.wait(1801).decisions == []
 
 
+def test_a_timer_is_judged_on_the_newest_fix_of_the_device_that_it_finds() -> None:
+    # It had no fix at all: `max_accuracy` refused everybody, and phones whose place is made up were sent to.
+    exact = CLOSING.replace("max_event_age", "max_accuracy: 50m\nmax_event_age")
+    for seen, expected in (
+        ([{"accuracy": 5.0}], "sent"),
+        ([{"accuracy": 5.0}, {"accuracy": 80.0}], "low_accuracy"),
+        ([{"accuracy": 80.0}, {"accuracy": 5.0}], "sent"),
+        ([{}], "low_accuracy"),
+        ([{"accuracy": 5.0, "mocked": True}], "mocked"),
+        ([{"accuracy": 5.0, "mocked": True}, {"accuracy": 5.0}], "sent"),
+    ):
+        play = stage(exact)
+        play.step([CONSENT])
+        for n, fix in enumerate(seen):
+            play.fix(1500 + n, 0, user="u-1", **fix)
+        play.engine = restore(snapshot(play.engine), play.site)
+        assert [d.reason.value for d in play.wait(1800).decisions] == [expected], seen
+
+
+def test_what_is_of_no_device_has_no_fix_to_judge() -> None:
+    everybody = CLOSING.replace(", inside: {id: shop}, seen_within: 10m", ", timezone: Asia/Tokyo")
+    play = stage(*(rule.replace("state: live", "state: live\nmax_accuracy: 50m") for rule in (BUY, everybody)))
+    play.step([CONSENT])
+    play.fix(1500, 0, user="u-1", mocked=True)
+    play.step([Happened("u-1", "e-1", "purchase", T0 + 1_600_000, {"sku": "tea"})], T0 + 1_600_000)
+    play.wait(1800)
+    assert reasons(play) == [("buy", "sent"), ("closing", "sent")]
+
+
 def test_an_instant_missed_while_down_rings_at_the_start_if_it_is_not_too_old() -> None:
     for seconds, expected in ((2399, ["sent"]), (2401, [])):
         play = stage(CLOSING)

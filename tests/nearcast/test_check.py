@@ -129,6 +129,28 @@ def test_what_is_perhaps_not_meant_is_a_warning_and_no_mistake(
     )
 
 
+def test_what_judges_a_fix_is_for_nothing_where_no_trigger_has_one(nearcast: Command, tmp_path: Path) -> None:
+    rules = "---\n".join(
+        f"id: {name}\nstate: paused\n{keys}trigger: {trigger}\naudience: {{all: [{{consent: marketing}}]}}\n"
+        "actions: [{push: {title: Hi, body: There}}]\n"
+        for name, keys, trigger in (
+            ("bought", "max_accuracy: 50m\nmocked: allow\n", "{any: [{event: purchase}, {event: timer, at: 12:00}]}"),
+            ("plain", "", "{event: purchase}"),
+            (
+                "inside",
+                "max_accuracy: 50m\n",
+                "{any: [{event: purchase}, {event: timer, at: 12:00, inside: {id: shop}}]}",
+            ),
+        )
+    )
+    came = nearcast("check", make_site(tmp_path, rules__hello=f"{FILES['rules/hello.yaml']}---\n{rules}"))
+    assert came.code == 0, came
+    why = "for nothing: no fix belongs to an event, or to a timer without `inside`"
+    assert [line for line in came.err.splitlines() if "for nothing" in line] == [
+        f"warning: rules/hello.yaml:12: rule `bought` has `{key}` {why}" for key in ("max_accuracy", "mocked")
+    ]
+
+
 def test_an_empty_folder_is_a_site_that_sends_nothing(nearcast: Command, tmp_path: Path) -> None:
     came = nearcast("check", tmp_path)
     assert came.code == 0

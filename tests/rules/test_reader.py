@@ -63,7 +63,14 @@ def lines(text: str | bytes) -> list[str]:
         ('"true"', "true"),
         ("17", 17),
         ("-3", -3),
-        ("0017", 17),
+        ("0017", "0017"),
+        ("-017", "-017"),
+        ("00.5", "00.5"),
+        ("+81901234567", "+81901234567"),
+        ("+1.5", "+1.5"),
+        ("0", 0),
+        ("0.50", 0.5),
+        ("-0.5", -0.5),
         ("0o17", 15),
         ("0x1F", 31),
         ("1.5", 1.5),
@@ -116,6 +123,9 @@ def test_nodes_know_their_places_and_paths() -> None:
     }
 
 
+NO_COLON = "a key without `:`, write `key: value`, with a plain `:` and a plain space"
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -126,7 +136,25 @@ def test_nodes_know_their_places_and_paths() -> None:
         ("a: !run rm", "f:1:4: tags are not allowed, got `!run`, remove it, put text in quotes"),
         ("a:\n\t- b", "f:2:1: a tab cannot stand here, use spaces"),
         ("a: b\n c: d", "f:2:3: a `:` cannot stand here, check the indentation, put text that holds `: ` in quotes"),
-        ("- a\nb", "f:2:2: a key without `:`, write `key: value`"),
+        ("- a\nb", f"f:2:1: {NO_COLON}"),
+        ("a: b\nc:d\n\n# e\nf: g\n", f"f:2:1: {NO_COLON}"),
+        ("a: b\nc:\u3000d\ne: f\n", f"f:2:1: {NO_COLON}"),
+        ("a: b\nc\uff1ad\ne: f\n", f"f:2:1: {NO_COLON}"),
+        ("a:\n  b: c\n  d\n", f"f:3:3: {NO_COLON}"),
+        (
+            "a:\n  - b\n - c",
+            "f:3:2: a list entry cannot stand here, check the indentation",
+        ),
+        ("a: - b", "f:1:4: a list entry cannot stand here, begin it on a line of its own"),
+        (
+            "a: {b} {c}",
+            "f:1:8: something else stands after the value, put all of the value in one pair of quotes",
+        ),
+        (
+            "a: {b}, c",
+            "f:1:7: something else stands after the value, put all of the value in one pair of quotes",
+        ),
+        ("a: *x", "f:1:4: aliases are not allowed, got `*x`, write the value out"),
         ("a: @x", "f:1:4: a text cannot begin with `@`, put the text in quotes"),
         ("a: 'x", "f:1:6: the file ends too early, the quote that opens on line 1 is not closed"),
         ("a: [1, 2", "f:1:9: the file ends too early, the bracket that opens on line 1 is not closed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rules.facts import Reason
+from rules.place import Place, PlaceKind
 from rules.testing import run_tests
 from tests.rules.scene import RULE, rule_of, rule_set
 
@@ -127,6 +128,79 @@ def test_each_kind_of_occasion_can_happen(given: str, then: str, trigger: str) -
     case = f"{{{ADS}, {given}, {WEDNESDAY}}}"
     assert failures(case, then, trigger=trigger) == []
     assert len(failures(case, "mocked", trigger=trigger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "then", "trigger"),
+    [
+        ("timer: true, inside: shinjuku, accuracy: 50m", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        (
+            "timer: true, inside: shinjuku, accuracy: 51m",
+            "low_accuracy",
+            "{event: timer, at: 17:10, inside: {id: shinjuku}}",
+        ),
+        ("timer: true, inside: shinjuku, mocked: true", "mocked", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
+        ("timer: true, accuracy: 51m, mocked: true", "sent", "{event: timer, at: 17:10, timezone: Asia/Tokyo}"),
+        ("event: {type: p}, inside: shinjuku, accuracy: 51m, mocked: true", "sent", "{event: p}"),
+    ],
+)
+def test_the_fix_is_judged_where_there_is_one(given: str, then: str, trigger: str) -> None:
+    # As the engine does: an event, and a timer that looks nowhere, are of no device.
+    assert failures(f"{{{ADS}, {given}, {WEDNESDAY}}}", then, "max_accuracy: 50m\n", trigger) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "trigger", "visits", "then"),
+    [
+        ("enters: shinjuku", "{event: entered}", "{place: same, min: 1, max: 1}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, min: 1, max: 1}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, within: 301s}", "sent"),
+        ("dwells: shinjuku", "{event: dwelled, for: 5m}", "{place: same, within: 5m}", "audience"),
+        ("exits: shinjuku", "{event: exited}", "{place: same, min: 1, max: 1}", "sent"),
+        ("crosses: shinjuku", "{event: crossed}", "{place: same, max: 0}", "sent"),
+        (
+            "timer: true, inside: shinjuku",
+            "{event: timer, at: 17:10, inside: {id: shinjuku}}",
+            "{place: same, min: 1, max: 1}",
+            "sent",
+        ),
+        ("event: {type: p}, inside: [soho, shinjuku]", "{event: p}", "{place: {id: soho}, max: 1}", "sent"),
+        (
+            "exits: shinjuku, visits: [{place: shinjuku, at: '2026-11-20'}]",
+            "{event: exited}",
+            "{place: same, min: 2, max: 2}",
+            "sent",
+        ),
+    ],
+)
+def test_each_stay_is_a_visit(given: str, trigger: str, visits: str, then: str) -> None:
+    # The engine counts an entry when it comes: a stay that lasts, or ends, has been one already.
+    audience = f"audience: {{all: [{{consent: ads}}, {{visits: {visits}}}]}}\n"
+    assert failures(f"{{{ADS}, {given}, {WEDNESDAY}}}", then, audience, trigger) == []
+
+
+def test_who_has_left_is_not_inside_any_more() -> None:
+    audience = "audience: {all: [{consent: ads}, {not: {inside: {id: shinjuku}}}]}\n"
+    assert failures(f"{{{ADS}, exits: shinjuku, {WEDNESDAY}}}", "sent", audience, "{event: exited}") == []
+
+
+@pytest.mark.parametrize("digits", ["0012", "+81312345678", "-007"])
+def test_digits_that_no_number_begins_with_are_a_text_wherever_values_are_compared(digits: str) -> None:
+    audience = (
+        f"audience: {{all: [{{consent: ads}}, {{attribute: zip, in: [{digits}]}}, {{attribute: tel, is: {digits}}}]}}\n"
+    )
+    for written, then in ((digits, "sent"), (f"'{digits}'", "sent"), (str(int(digits)), "audience")):
+        person = f"user: {{consent: ads, zip: {written}, tel: {digits}}}"
+        event = f"event: {{type: p, data: {{store: '{digits}'}}}}"
+        trigger = f"{{event: p, where: {{data.store: {digits}}}}}"
+        assert failures(f"{{{person}, {event}, {WEDNESDAY}}}", then, audience, trigger) == []
+
+
+def test_a_place_may_be_named_in_any_script() -> None:
+    akihabara = Place("秋葉原", PlaceKind.FENCE, "Akihabara", frozenset({"駅"}), None, "Asia/Tokyo")
+    tests = f"tests: [{{given: {{{ADS}, enters: 秋葉原, inside: 秋葉原, {WEDNESDAY}}}, then: sent}}]\n"
+    text = rule_of(tests, trigger="{event: entered, place: {tag: 駅}}")
+    assert run_tests(rule_set(text, places=[akihabara])) == []
 
 
 def test_a_timer_that_is_not_due_says_when_it_is() -> None:

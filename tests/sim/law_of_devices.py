@@ -25,9 +25,21 @@ class HandOver:
     after: str
 
 
+@dataclass(frozen=True)
+class Fix:
+    """Where a device was. `accuracy_m` is NaN where it is unknown."""
+
+    time_ms: int
+    accuracy_m: float
+    mocked: bool
+
+
+NO_FIX = Fix(_NEVER, float("nan"), mocked=False)
+
+
 @dataclass
 class Devices:
-    """What the pings said. `clock` is the time of a device's newest ping, `holder` the user it named.
+    """What the pings said. `clock` is the time of a device's newest ping, `holder` the user it named, `fix` its newest.
 
     `back` counts the fixes that were older than a device's clock (a sighting had come before): each may prove what the
     clock has passed already. `back_before` are those counts as of before the batch.
@@ -37,7 +49,7 @@ class Devices:
     holder: dict[str, str] = field(default_factory=dict)
     back: dict[str, int] = field(default_factory=dict)
     back_before: dict[str, int] = field(default_factory=dict)
-    _fix: dict[str, int] = field(default_factory=dict)
+    fix: dict[str, Fix] = field(default_factory=dict)
     _heard: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def user(self, device: str) -> str:
@@ -49,18 +61,20 @@ class Devices:
         strings = [*batch.strings, ""]
         rows = zip(
             batch.column("device").tolist(), batch.column("user").tolist(), batch.column("beacon").tolist(),
-            batch.column("time").tolist(), strict=True,
+            batch.column("time").tolist(), batch.column("accuracy").tolist(), batch.column("mocked").tolist(),
+            strict=True,
         )  # fmt: skip
         counts, handed = [[0, 0, 0] for _ in batch.borders], []
         request, border = 0, batch.borders[0]
         self.back_before = dict(self.back)
-        clock, fixes, heard = self.clock, self._fix, self._heard
-        for at, (device_n, user_n, beacon_n, time_ms) in enumerate(rows):
+        clock, fixes, heard = self.clock, self.fix, self._heard
+        for at, (device_n, user_n, beacon_n, time_ms, accuracy_m, mocked) in enumerate(rows):
             while at >= border:
                 request += 1
                 border = batch.borders[request]
             device = strings[device_n]
-            newest = fixes.get(device, _NEVER) if beacon_n < 0 else heard.get((device, strings[beacon_n]), _NEVER)
+            fix = fixes.get(device, NO_FIX)
+            newest = fix.time_ms if beacon_n < 0 else heard.get((device, strings[beacon_n]), _NEVER)
             count = counts[request]
             if time_ms <= newest:
                 if time_ms == newest:
@@ -71,7 +85,7 @@ class Devices:
                 continue
             count[0] += 1
             if beacon_n < 0:
-                fixes[device] = time_ms
+                fixes[device] = Fix(time_ms, accuracy_m, bool(mocked))
             else:
                 heard[device, strings[beacon_n]] = time_ms
             if time_ms < clock.get(device, _NEVER):
@@ -91,7 +105,7 @@ class Devices:
         for device in gone:
             self.holder.pop(device, None)
             del self.clock[device]
-            self._fix.pop(device, None)
+            self.fix.pop(device, None)
         names = set(gone)
         self._heard = {key: time_ms for key, time_ms in self._heard.items() if key[0] not in names}
         return gone

@@ -52,7 +52,7 @@ class Person:
 
 @dataclass(frozen=True)
 class What:
-    """An occasion, as the contract tells it."""
+    """An occasion, as the contract tells it. `located`: it is of a device, whose newest fix is judged."""
 
     kind: str
     id: str
@@ -62,6 +62,7 @@ class What:
     cause: str = ""
     accuracy_m: float | None = None
     mocked: bool = False
+    located: bool = True
     type: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -128,7 +129,11 @@ class Book:
         """The first reason that applies."""
         if now_ms - what.time_ms > ms_of(rule.get("max_event_age", "15m")):
             return "stale"
-        if "max_accuracy" in rule and not (what.accuracy_m or 10**9) <= float(rule["max_accuracy"][:-1]):
+        if (
+            what.located
+            and "max_accuracy" in rule
+            and not (what.accuracy_m or 10**9) <= float(rule["max_accuracy"][:-1])
+        ):
             return "low_accuracy"
         if what.mocked and rule.get("mocked") != "allow":
             return "mocked"

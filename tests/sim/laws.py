@@ -15,7 +15,7 @@ import msgspec
 
 from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged
 from tests.sim.law import digest, hold
-from tests.sim.law_of_devices import Devices, HandOver
+from tests.sim.law_of_devices import NO_FIX, Devices, HandOver
 from tests.sim.law_of_rules import Book, Held, Person, What, ms_of
 from tests.sim.law_of_stays import Stays
 
@@ -114,8 +114,12 @@ class Laws:
             found[decision.user] = (None if occasion.place is None else occasion.place.id, occasion.device)
         if found != wanted:
             return False
-        for user, (place, _) in wanted.items():
-            what = What("timer", digest(user, str(at_ms)), at_ms, place)
+        for user, (place, device) in wanted.items():
+            fix = self.devices.fix.get(device or "", NO_FIX)
+            what = What(
+                "timer", digest(user, str(at_ms)), at_ms, place, accuracy_m=fix.accuracy_m, mocked=fix.mocked,
+                located=device is not None,
+            )  # fmt: skip
             self._judged(rule, what, self.person(user), now_ms)
         return True
 
@@ -234,7 +238,7 @@ class Laws:
             return
         person.event_ids.add(item.id)
         person.events.append((item.time_ms, item.type))
-        what = What("event", digest(item.user, item.id), item.time_ms, type=item.type, data=item.data)
+        what = What("event", digest(item.user, item.id), item.time_ms, located=False, type=item.type, data=item.data)
         for rule in self.book.judging(what):
             self._judged(rule, what, person, now_ms)
 
