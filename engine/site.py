@@ -56,18 +56,20 @@ def read_site(
     *,
     progress: Callable[[int, int], None] | None = None,
     previous: SiteMap | None = None,
+    was_in_force: bool = False,
 ) -> tuple[Site | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
     `files` are by path, seen from the site's folder; files that are none of a site's are left alone, and no file at
     all is a site without places or rules. `progress` is told (fences done, of how many).
     `previous` lends what is the same: an edit of few fences, however many there are, is brought into its index in a
-    few ms. It goes on as it is. Only one thread at a time may read sites whose maps come from one another.
+    few ms. It goes on as it is. Only one thread at a time may read sites whose maps come from one another. A version
+    that `was_in_force` is not held against what is checked today and was not then.
 
     >>> read_site({})[0].fences
     ()
     """
-    draft, mistakes = read_draft(files, known=previous)
+    draft, mistakes = read_draft(files, known=previous, was_in_force=was_in_force)
     if draft is None:
         return None, mistakes
     return Site(

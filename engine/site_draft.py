@@ -77,11 +77,14 @@ def ours(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @uncollected()
-def read_draft(files: Mapping[str, bytes], *, known: SiteMap | None = None) -> tuple[Draft | None, list[Mistake]]:
+def read_draft(
+    files: Mapping[str, bytes], *, known: SiteMap | None = None, was_in_force: bool = False
+) -> tuple[Draft | None, list[Mistake]]:
     """The site that the files describe, or None and all their mistakes, in order of file, line and column.
 
-    `known` is an earlier map: fences whose files are unchanged are taken from it, and of all others the shapes that
-    are the same to the last bit. So whoever has both need not compare them again: the same is the very same.
+    `was_in_force` is as `read_rules` has it. `known` is an earlier map: fences whose files are unchanged are taken from
+    it, and of all others the shapes that are the same to the last bit. So whoever has both need not compare them again:
+    the same is the very same.
     """
     files = ours(files)
     settings, mistakes = read_settings(files.get(SETTINGS_FILE, b""))
@@ -107,6 +110,7 @@ def read_draft(files: Mapping[str, bytes], *, known: SiteMap | None = None) -> t
         timezone=settings.timezone,
         test_users=settings.test_users,
         keep_ms={"pings": keep.pings_ms, "events": keep.events_ms, "decisions": keep.decisions_ms},
+        was_in_force=was_in_force,
     )
     mistakes.extend(wrong)
     if mistakes or rules is None:

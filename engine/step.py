@@ -212,7 +212,7 @@ class Engine:
     def _compiled(self, edited: Edited) -> Site:
         if self._prepared is not None and self._prepared.version == edited.version:
             return self._prepared
-        site, mistakes = read_site(edited.files, previous=self.site.map)
+        site, mistakes = read_site(edited.files, previous=self.site.map, was_in_force=True)
         if site is None:
             raise MistakesError(mistakes)
         return site

@@ -64,7 +64,7 @@ class Gatherer:
         sites, count = await settled(self._settings, self._brokers, self._redis)
         stored = await self._at_rest(count)
         files, metas = await self._in_force(sites, stored)
-        site = compiled(files)
+        site = compiled(files, was_in_force=True)
         engine = Engine(site, max((meta.now_ms for meta in metas.values()), default=now_ms))
         for shard, meta in metas.items():
             _refuse_unrung(site, shard, meta.now_ms, engine.now_ms)

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME: Final = Lock()
 
 
-def read_next(files: Mapping[str, bytes], previous: SiteMap | None) -> tuple[Site | None, list[Mistake]]:
+def read_next(
+    files: Mapping[str, bytes], previous: SiteMap | None, *, was_in_force: bool = False
+) -> tuple[Site | None, list[Mistake]]:
     """`read_site`, once nobody else is about to read."""
     with _ONE_AT_A_TIME:
-        return read_site(files, previous=previous)
+        return read_site(files, previous=previous, was_in_force=was_in_force)
 
 
 def settle(site_map: SiteMap) -> None:

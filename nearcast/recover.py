@@ -41,9 +41,12 @@ class Recovered:
     differences: int = 0
 
 
-def compiled(files: dict[str, bytes], previous: SiteMap | None = None) -> Site:
-    """The site of these files; `previous` lends what is the same. Raises `MistakesError` with all mistakes if any."""
-    site, mistakes = read_next(files, previous)
+def compiled(files: dict[str, bytes], previous: SiteMap | None = None, *, was_in_force: bool = False) -> Site:
+    """The site of these files; `previous` lends what is the same. Raises `MistakesError` with all mistakes if any.
+
+    A version that `was_in_force` is not held against what is checked today and was not then.
+    """
+    site, mistakes = read_next(files, previous, was_in_force=was_in_force)
     if site is None:
         raise MistakesError(mistakes)
     return site
@@ -70,7 +73,7 @@ def recover(
         if known is not None and known.version == version:
             site = known
         else:
-            site = compiled(store.site_files(version), known.map if known is not None else None)
+            site = compiled(store.site_files(version), known.map if known is not None else None, was_in_force=True)
         recovered = Recovered(
             restore(checkpoint.state, site), checkpoint.seq, checkpoint_ms=checkpoint.now_ms, damaged=checkpoint.damaged
         )

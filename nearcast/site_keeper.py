@@ -7,6 +7,7 @@ wanted, for all. Must not know what is done with a site. Compiling happens in a 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -110,7 +111,7 @@ class SiteKeeper:
                         f"the files of version `{version}` of the site are gone from redis, start a worker on a folder"
                         " that holds them"
                     )
-                site, mistakes = await asyncio.to_thread(read_next, files, self._newest())
+                site, mistakes = await asyncio.to_thread(partial(read_next, files, self._newest(), was_in_force=True))
                 if site is None:
                     raise MistakesError(mistakes)
                 found = self._compiled[version] = site

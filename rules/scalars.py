@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rules.shapes import Desk, Json
 
 T = TypeVar("T")
-_LIKE_A_NUMBER = re.compile(r"(?:\+|(-))?0*([0-9]+(?:\.[0-9]+)?)")
+_LIKE_A_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_PADDED = re.compile(r"(?:\+|-?0(?=[0-9]))[0-9]{1,18}(?:\.[0-9]{1,18})?")
 #: A duration of more digits than any has.
 _ENDLESS = re.compile(r"[0-9]{13,}(?:ms|s|m|h|d)")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9_@/+-])?$"
@@ -129,12 +130,13 @@ class Number(Shape[float]):
         self.most = most
 
     def read(self, node: Node, desk: Desk) -> float | None:
-        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            desk.needs(node, "a number", _number_mend(node.value))
-        elif not self.least <= node.value <= self.most:
+        value = _meant(node.value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            desk.needs(node, "a number", _number_mend(value))
+        elif not self.least <= value <= self.most:
             desk.needs(node, f"a number from {self.least:g} to {self.most:g}")
         else:
-            return node.value
+            return value
         return None
 
     def schema(self) -> Json:
@@ -149,7 +151,7 @@ class Whole(Shape[int]):
         self.most = most
 
     def read(self, node: Node, desk: Desk) -> int | None:
-        value = node.value
+        value = _meant(node.value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
@@ -296,10 +298,12 @@ class Zone(Shape[str]):
         return {"type": "string", "minLength": 1, "examples": [*self.words, "Asia/Tokyo"]}
 
 
+def _meant(value: object) -> object:
+    """A number where one is wanted, though a `+` or zeros before it make a text of it anywhere else."""
+    if isinstance(value, str) and _PADDED.fullmatch(value):
+        return float(value) if "." in value else int(value)
+    return value
+
+
 def _number_mend(value: object) -> str:
-    """How to write a text as the number that it looks like."""
-    found = _LIKE_A_NUMBER.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        return ""
-    number = (found[1] or "") + found[2]
-    return "remove the quotes" if number == value else f"write `{number}`"
+    return "remove the quotes" if isinstance(value, str) and _LIKE_A_NUMBER.fullmatch(value) else ""

@@ -44,6 +44,13 @@ def test_every_message_is_one_line_that_says_how_to_mend_it_without_a_full_stop(
             assert line.count("`") % 2 == 0
 
 
+@pytest.mark.parametrize(("written", "meant"), [("+1", 1), ("007", 7), ("-01", -1), ("+0", 0)])
+def test_a_number_may_have_a_sign_or_zeros_before_it_where_one_is_wanted(written: str, meant: int) -> None:
+    file = RULE.replace("priority: 0", f"priority: {written}")
+    assert lines(file) == []
+    assert rule_set(file).rules[0].priority == meant
+
+
 def test_all_mistakes_of_all_files_come_at_once_in_order() -> None:
     found = lines(
         RULE.replace("state: live", "state: lve").replace("max: 2", 'max: "2"'),

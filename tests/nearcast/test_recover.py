@@ -1,0 +1,46 @@
+"""A store goes on under the version of the site that is kept in it, whatever is asked of new versions by now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connectors.store_sqlite import SqliteStore
+from engine.ports import Checkpoint, Commit
+from engine.site import read_site
+from engine.snapshot import snapshot
+from engine.step import Engine
+from engine.wire import Edited, encode_frame
+from nearcast.recover import recover
+from tests.world import T0, circle, files_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Good once; by now `check` refuses a rule that asks for the place of an event.
+RULE = """
+id: hello
+state: live
+trigger: {event: purchase}
+audience: {all: [{consent: marketing}, {visits: {place: same, within: 1d, min: 1}}]}
+actions: [{push: {template: hello}}]
+"""
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_version_that_would_be_refused_today_goes_on(tmp_path: Path, checkpoint: bool) -> None:
+    files = files_of([circle("shop")], RULE)
+    refused, mistakes = read_site(files)
+    assert refused is None and "place" in str(mistakes[0])
+    site, _ = read_site(files, was_in_force=True)
+    assert site is not None
+    edited = Edited(site.version, dict(site.files))
+    with SqliteStore.open(tmp_path / "store.db") as store:
+        store.commit(Commit(1, T0, encode_frame(T0, [edited]), edited=(site.version, dict(site.files))))
+        if checkpoint:
+            engine = Engine(site, T0)
+            store.save_checkpoint(Checkpoint(1, T0, snapshot(engine)))
+        back = recover(store, T0)
+        assert (back.seq, back.tail, back.engine.site.version) == (1, 0 if checkpoint else 1, site.version)
+        assert [rule.id for rule in back.engine.site.rules.rules] == ["hello"]
