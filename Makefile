@@ -72,6 +72,7 @@ bench-record: warm ## run both forms and the curves of the index, and keep their
 	@$(BIN)/python -m benchmarks --record
 	@$(BIN)/python -m benchmarks --record --quick
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.scaling --record
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.gateways --record
 	@$(BIN)/python -m benchmarks.page
 
 bench-quick: warm ## the same in less than two minutes, with less of everything

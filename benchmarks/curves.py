@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import fold, match, run
-from benchmarks.bench import FULL
+from benchmarks import fold, match
 from benchmarks.city import city, stars
 from benchmarks.peers import recipes
 from benchmarks.rounds import measure, progress
@@ -67,11 +66,6 @@ def _rules(rules: int, size: Size, keep: ExitStack) -> Bench:
     return fold.bench(size, keep, rules=rules)
 
 
-def _gateways(gateways: int, size: Size, keep: ExitStack) -> Bench:
-    """The crowd of the table: nobody is in two of the requests that are under way at once."""
-    return run.bench(replace(size, devices=FULL.devices), keep, batch=100, fences=FULL.fences, gateways=gateways)
-
-
 POINTS_S, PINGS_S = "points a second", "pings a second"
 
 CURVES: dict[str, Curve] = {
@@ -81,9 +75,6 @@ CURVES: dict[str, Curve] = {
     "batch": Curve("Matching by batch", "points in a call", POINTS_S, (1, 10, 100, 1_000, 10_000), _batch),
     "devices": Curve("The fold by devices", "devices on foot", PINGS_S, (1_000, 10_000, 50_000, 200_000), _devices),
     "rules": Curve("The fold by rules", "rules on one fence in a hundred", PINGS_S, (1, 10, 100, 1_000), _rules),
-    "gateways": Curve(
-        "nearcast run by gateways", "gateways that post a hundred pings", PINGS_S, (1, 4, 16, 64), _gateways
-    ),
 }
 
 

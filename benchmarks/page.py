@@ -107,6 +107,17 @@ def _cluster(_: dict[str, Any], names: Sequence[str]) -> str:
     return f"{head}| measured | beside |\n|---|---|---|\n{rows}"
 
 
+def _gateways(_: dict[str, Any], names: Sequence[str]) -> str:
+    """What a ping costs by how many gateways post at once."""
+    made = record.read(names[0])
+    when = f"{made['date']}, {made['machine']['processor']}"
+    rows = [
+        f"| {n} gateway{'s at once' * (n > 1)} | {us:.2f} µs | {least:.2f} to {most:.2f} µs |\n"
+        for n, us, least, most in made["lines"]
+    ]
+    return f"| {when}: posts of 100, by | processor a ping | over rounds |\n|---|--:|--:|\n{''.join(rows)}"
+
+
 def _scaling(_: dict[str, Any], names: Sequence[str]) -> str:
     """What a point costs along each of these curves, and beside the cheapest of its curve."""
     made = record.read("scaling")
@@ -151,6 +162,7 @@ def _row(made: dict[str, Any], name: str) -> dict[str, Any]:
 PARTS = {
     "machine": _machine, "table": _table, "forms": _forms, "data": _data, "fleets": _fleets, "short": _short,
     "rates": _rates, "live": _live, "cluster": _cluster, "scaling": _scaling, "built": _built,
+    "gateways": _gateways,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import bench, live, match, page, plot, record, run, table
+from benchmarks import bench, gateways, live, match, page, plot, record, run, table
 from benchmarks.__main__ import BENCHES, LONG
 from benchmarks.bench import TINY, Bench, DifferenceError, Side, pairs
 from benchmarks.city import stars
@@ -79,6 +79,12 @@ def test_where_there_is_no_tile38_its_recorded_figures_stand_in_and_say_so(
     assert "recorded" in line.peer and "2026" in line.recorded
     assert line.theirs == pytest.approx(100_000)
     assert any("no `tile38-server`" in reason for reason in made.absent)
+
+
+def test_what_several_gateways_cost_is_measured_with_equal_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile38, "RECORDED_US", {40: (10.0, 20.0)})
+    median, least, most = gateways.costs(TINY, 2)
+    assert 0 < least <= median <= most
 
 
 def test_missing_peers_are_named_each_with_its_reason(keep: ExitStack) -> None:
