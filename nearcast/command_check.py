@@ -19,6 +19,8 @@ from engine.settings_file import read_settings, resolve_env
 from engine.site_draft import read_draft
 from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
+from rules.audience import asks_own_place
+from rules.check_texts import fields_of
 from rules.testing import run_tests
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from engine.site_draft import Draft
     from geo.mistake import Mistake
     from rules.model import Rule
+    from rules.texts import Template
 
 
 @dataclass(slots=True)
@@ -84,7 +87,8 @@ def _site_warnings(draft: Draft, settings: Settings) -> Iterator[str]:
     used: set[str] = set()
     for rule in sorted(draft.rules.rules, key=lambda rule: (rule.file, rule.line)):
         used.update(action.template for action in rule.actions if action.template is not None)
-        yield from (f"{rule.file}:{rule.line}: {text}" for text in _rule_warnings(rule, settings))
+        texts = (*_rule_warnings(rule, settings), *_placeless_warnings(rule, draft.rules.templates))
+        yield from (f"{rule.file}:{rule.line}: {text}" for text in texts)
     for name in sorted(draft.rules.templates.keys() - used):
         yield f"templates/{name}.yaml: no rule uses this template"
 
@@ -96,10 +100,21 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
-    if not any(trigger.located for trigger in rule.triggers):
-        for key in _of_a_fix(rule):
-            why = "no fix belongs to an event, or to a timer without `inside`"
-            yield f"rule `{rule.id}` has `{key}` for nothing: {why}"
+
+
+def _placeless_warnings(rule: Rule, templates: Mapping[str, Template]) -> Iterator[str]:
+    """What a rule asks of a place or a fix, though no trigger of it has one."""
+    if any(trigger.located for trigger in rule.triggers):
+        return
+    for key in _of_a_fix(rule):
+        why = "no fix belongs to an event, or to a timer without `inside`"
+        yield f"rule `{rule.id}` has `{key}` for nothing: {why}"
+    none = "its triggers, events or timers without `inside`, have no place"
+    if rule.audience is not None and asks_own_place(rule.audience):
+        yield f"rule `{rule.id}` reaches nobody by `place: same`: {none}"
+    used = {str(text) for action in rule.actions for _, text in fields_of(action, templates) if text.root == "place"}
+    for text in sorted(used):
+        yield f"rule `{rule.id}` uses `{{{text}}}`, which is always empty: {none}"
 
 
 def _of_a_fix(rule: Rule) -> Iterator[str]:

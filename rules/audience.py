@@ -341,3 +341,12 @@ def covers(ref: PlaceRef, place_id: str, view: View) -> bool:
         return ref.id == place_id
     place = view.places.get(place_id)
     return place is not None and ref.covers(place)
+
+
+def asks_own_place(clause: Clause) -> bool:
+    """True if a clause, however deep, asks for visits of the occasion's own place."""
+    if isinstance(clause, All | OneOf):
+        return any(map(asks_own_place, clause.clauses))
+    if isinstance(clause, Not):
+        return asks_own_place(clause.clause)
+    return isinstance(clause, Visits) and clause.ref is None

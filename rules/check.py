@@ -48,8 +48,6 @@ def check(
         _asks_consent(desk, draft.node)
         _cap_tags(desk, draft.node, known.rule_tags)
         if draft.rule is not None:
-            if not any(trigger.located for trigger in draft.rule.triggers):
-                _same_as_nothing(desk, draft.node.get("audience"))
             check_rule_texts(desk, draft.node, draft.rule, templates, known.words)
 
 
@@ -158,19 +156,6 @@ def _asks_consent(desk: Desk, node: Node) -> None:
     desk.wrong(
         audience or actions, "messages people, and no `consent` in a top-level `all` is asked of them", mend, key=True
     )
-
-
-def _same_as_nothing(desk: Desk, clause: Node | None) -> None:
-    """Note each `place: same` of a rule whose occasions have no place: such a clause can never be told."""
-    if clause is None or clause.is_scalar:
-        return
-    visits = clause.get("visits")
-    place = visits.get("place") if visits is not None else None
-    if place is not None and place.text == "same":
-        what = "is the place of the occasion, and no trigger of the rule has one"
-        desk.wrong(place, what, "name the place, such as `{id: shinjuku}`", got="same")
-    for below in clause.value if clause.is_list else clause.value.values():
-        _same_as_nothing(desk, below)
 
 
 def _cap_tags(desk: Desk, node: Node, known: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""Fields of texts that can never have a value: data that no place has, an event's or a place's where there is none.
+"""Fields of texts that can never have a value: free data that no place has, an event's data without an event.
 
 Owns those mistakes. Must not know how texts are cut.
 """
@@ -68,24 +68,21 @@ def check_rule_texts(
 ) -> None:
     """Note the fields that this rule cannot fill, whatever others can. `node` is the rule's document."""
     happens = any(trigger.kind is Kind.EVENT for trigger in rule.triggers)
-    located = any(trigger.located for trigger in rule.triggers)
     near: Collection[str] | None = None
     actions = node.get("actions")
     for action, entry in zip(rule.actions, actions.value if actions is not None else (), strict=True):
         body = entry.value[action.channel]
-        for key, wanted in dict.fromkeys(_fields(action, templates)):
+        for key, wanted in dict.fromkeys(fields_of(action, templates)):
             at = body.get(key) or body
             if wanted.root == "event" and not happens:
                 desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
-            elif wanted.root == "place" and not located:
-                desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule has a place", "remove it")
             elif wanted.root == "place" and wanted.data and _among(words.all, wanted):
                 near = words.of(rule) if near is None else near
                 if not _among(near, wanted):
                     _no_such_data(desk, at, wanted, near, "no place of the rule has")
 
 
-def _fields(action: Action, templates: Mapping[str, Template | None]) -> Iterator[tuple[str, Field]]:
+def fields_of(action: Action, templates: Mapping[str, Template | None]) -> Iterator[tuple[str, Field]]:
     """Every field that an action uses, with the key of the action under which it does."""
     template = templates.get(action.template) if action.template else action.own
     for wanted in template.fields if template else ():

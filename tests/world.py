@@ -84,7 +84,7 @@ def files_of(
     files = {
         "nearcast.yaml": settings,
         "fences/all.geojson": json.dumps(collection),
-        "templates/hello.yaml": 'en: {title: "Hello", body: "Good to see you"}\n',
+        "templates/hello.yaml": 'en: {title: "Hello", body: "You are at {place.name}"}\n',
     }
     if rules:
         files["rules/all.yaml"] = rules

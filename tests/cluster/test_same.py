@@ -26,7 +26,7 @@ state: live
 max_event_age: 2d
 trigger: {{event: purchase}}
 audience: {{all: [{{consent: location_marketing}}, {{visits: {{place: {{tag: any}}, within: 7d, min: 1}}}}]}}
-actions: [{{push: {{title: Thank you, body: "{{event.id}} is on its way", ttl: 10m}}}}]
+actions: [{{push: {{template: hello, ttl: 10m}}}}]
 """
 #: What a decision is, but for when it was made.
 SAME = ("key", "rule", "rule_version", "user", "device", "place", "occasion", "outcome", "reason", "clause")

@@ -151,6 +151,27 @@ def test_what_judges_a_fix_is_for_nothing_where_no_trigger_has_one(nearcast: Com
     ]
 
 
+def test_check_warns_of_a_place_where_there_is_none(nearcast: Command, tmp_path: Path) -> None:
+    rule = """id: {id}
+trigger: {trigger}
+audience: {{all: [{{consent: ads}}, {{not: {{any: [{{visits: {{place: same}}}}]}}}}]}}
+actions: [{{push: {{title: "{{user.id}}", body: "at {{place.name}}", collapse_key: "{{place.id}}"}}}}]
+"""
+    told = rule.format(id="bought", trigger="{any: [{event: purchase}, {event: timer, at: 12:00}]}")
+    told += "---\n" + rule.format(id="came", trigger="{any: [{event: purchase}, {event: entered}]}")
+    came = nearcast("check", make_site(tmp_path, rules__hello=told))
+    assert came.code == 0, came
+    why = "its triggers, events or timers without `inside`, have no place"
+    assert [line for line in came.err.splitlines() if "no place" in line] == [
+        f"warning: rules/hello.yaml:1: rule `bought` {what}: {why}"
+        for what in (
+            "reaches nobody by `place: same`",
+            "uses `{place.id}`, which is always empty",
+            "uses `{place.name}`, which is always empty",
+        )
+    ]
+
+
 def test_an_empty_folder_is_a_site_that_sends_nothing(nearcast: Command, tmp_path: Path) -> None:
     came = nearcast("check", tmp_path)
     assert came.code == 0
