@@ -58,16 +58,19 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
     ready_kernels()
     site = _site(site_path, files)
     stores = [f for f in options.files if f.suffix == ".db"]
+    # of the variables in its path, only who reads it must have them set
+    live = store_path(site_path, site.settings) if options.from_store else site_path / site.settings.store
+    store = stores[0] if stores else live
+    read = [*options.files, *filter(None, [options.users]), store]
     with ExitStack() as stack:
         tally = Tally(
-            decisions=_open(stack, "--decisions", options.decisions),
-            transitions=_open(stack, "--transitions", options.transitions),
+            decisions=_open(stack, "--decisions", options.decisions, read),
+            transitions=_open(stack, "--transitions", options.transitions, [*read, *filter(None, [options.decisions])]),
         )
         try:
             if options.from_store or stores:
-                path = stores[0] if stores else store_path(site_path, site.settings)
                 with progress_bar(options, "frames") as bar:
-                    replay_store(path, site, tally, bar)
+                    replay_store(store, site, tally, bar)
             else:
                 with progress_bar(options, "pings") as bar:
                     replay_files(site, options, tally, bar)
@@ -289,8 +292,13 @@ def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tup
         yield frames.count, frames.fold(engine)
 
 
-def _open(stack: ExitStack, option: str, path: Path | None) -> IO[bytes] | None:
+def _open(stack: ExitStack, option: str, path: Path | None, others: Sequence[Path]) -> IO[bytes] | None:
+    """A file to write, which is none of the others: those are read, or written too."""
+    if path is None:
+        return None
+    if path.is_file() and any(other.exists() and path.samefile(other) for other in others):
+        raise UsageFaultError(f"`{option}` would write over `{path}`, which is in use here, choose another file")
     try:
-        return None if path is None else stack.enter_context(path.open("wb"))
+        return stack.enter_context(path.open("wb"))
     except OSError as error:
         raise UsageFaultError(f"`{option}` needs a file to write, got `{path}`: {error.strerror or error}") from error

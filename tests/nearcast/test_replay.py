@@ -209,6 +209,23 @@ def test_a_file_that_cannot_be_written_is_a_bad_command_line(nearcast: Command, 
     assert came.err == "the output cannot be written: No space left on device, make room or write elsewhere\n"
 
 
+@pytest.mark.parametrize("option", ["--decisions", "--transitions"])
+def test_nothing_that_is_read_is_written_over(nearcast: Command, option: str, tmp_path: Path) -> None:
+    site, recording, users = make_site(tmp_path / "site"), tmp_path / "a.jsonl", tmp_path / "users.jsonl"
+    recording.write_text(ping(0))
+    users.write_text('{"id": "u-1"}\n')
+    store = site / "var/nearcast.db"
+    store.parent.mkdir()
+    store.write_bytes(b"what a live site has kept")
+    before = {path: path.read_bytes() for path in (recording, users, store)}
+    for path in before:
+        came = nearcast("replay", site, recording, "--users", users, option, path)
+        assert came == Came(2, "", f"`{option}` would write over `{path}`, which is in use here, choose another file\n")
+    both = tmp_path / "out.jsonl"
+    assert nearcast("replay", site, recording, "--decisions", both, "--transitions", both).code == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def peak_of(site: Site, recording: Path, *, sort: bool) -> int:
     """How many bytes a replay holds at once, at most."""
     tracemalloc.start()
