@@ -29,10 +29,9 @@ from engine.ports import StoreError
 from engine.settings_file import resolve_env
 from geo.mistake import MistakesError
 from nearcast.fault import InputFaultError
-from nearcast.folder import read_folder
 from nearcast.kernels import ready_kernels
 from nearcast.reload import Reloader
-from nearcast.run import listen_option, run_loop
+from nearcast.run import begin, listen_option, run_loop
 from nearcast.site_keeper import SiteKeeper
 from nearcast.site_store import seen_from, settings_of
 
@@ -44,16 +43,21 @@ if TYPE_CHECKING:
     from engine.settings import ClusterSettings, Settings
     from engine.site import Site
     from geo.mistake import Mistake
+    from nearcast.folder import Fingerprint
 
 log = structlog.get_logger("nearcast")
 
 
 @dataclass(frozen=True, slots=True)
 class RoleOptions:
-    """What the command line says of a role. `listen` and `instance` None: the default."""
+    """What the command line says of a role. `listen` and `instance` None: the default.
+
+    `seen` is the site's folder as it was before its files were read.
+    """
 
     listen: str | None = None
     instance: str | None = None
+    seen: Fingerprint | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class Cluster:
     people: RedisPeople
     metrics: Metrics
     clock: Clock
+    seen: Fingerprint | None
     mistakes: list[Mistake] = field(default_factory=list)
 
     @property
@@ -86,10 +91,10 @@ class Cluster:
         async def told(_site: Site) -> None:
             """Whoever is to know is told by the keeper, wherever the edit came from."""
 
-        return Reloader(self.path, self.sites, self.metrics, told)
+        return Reloader(self.path, self.sites, self.metrics, told, seen=self.seen)
 
 
-async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluster:
+async def open_cluster(path: Path, files: dict[str, bytes], role: str, seen: Fingerprint | None) -> Cluster:
     """Connect, check, and bring the site in force. Raises `StoreError`, `MistakesError`, `InputFaultError`."""
     settings = start_settings(path, files, role)
     cluster, clock = settings.cluster, MachineClock()
@@ -101,7 +106,7 @@ async def open_cluster(path: Path, files: dict[str, bytes], role: str) -> Cluste
         made = Cluster(
             path, files, settings, names, Partitions(shards), brokers, redis, keeper,
             RedisShards(redis, cluster.name), RedisPeople(redis, cluster.name, settings.keep.decisions_ms),
-            Metrics(settings.max_rules, clock), clock,
+            Metrics(settings.max_rules, clock), clock, seen,
         )  # fmt: skip
         made.mistakes = await keeper.start(files)
     except BaseException:
@@ -157,10 +162,10 @@ def run_role(
     path: Path, options: RoleOptions, serve: Callable[[Path, dict[str, bytes], RoleOptions], Coroutine[Any, Any, None]]
 ) -> None:
     """Run a role's coroutine to its end, with logs and kernels ready."""
-    files = read_folder(path)
+    files, seen = begin(path)
     configure_logs(level=settings_of(files).log_level.value)
     ready_kernels(pings=True)
-    run_loop(serve(path, files, options))
+    run_loop(serve(path, files, replace(options, seen=seen)))
 
 
 async def listening(server: HttpServer, listen: str | None, default: tuple[str, int]) -> HttpServer:

@@ -208,7 +208,7 @@ def _print_line(line: str) -> None:
 
 
 async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> None:
-    cluster = await open_cluster(path, files, "dispatcher")
+    cluster = await open_cluster(path, files, "dispatcher", options.seen)
     dispatching = Dispatching(cluster, options.instance)
     reloader = cluster.reloader(dispatching.site_changed)
     server = HealthServer(dispatching, cluster.metrics, cluster.clock)

@@ -75,7 +75,7 @@ class Skew:
 
 
 async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> None:
-    cluster = await open_cluster(path, files, "gateway")
+    cluster = await open_cluster(path, files, "gateway", options.seen)
     settings, block = cluster.settings, cluster.cluster
     writer = KafkaWriter(
         cluster.brokers, client=f"{block.name}-gateway", clock=cluster.clock, bytes_max=block.buffer_bytes

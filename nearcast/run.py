@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from nearcast.folder import Fingerprint
     from nearcast.replay_options import RunOptions
     from nearcast.wiring import Surroundings
 
@@ -41,9 +42,7 @@ SWITCH_S = 0.0005
 
 def run(path: Path, options: RunOptions) -> int:
     """Run a site until it is told to stop. Returns the exit code."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what was edited during the start is seen once it is over
-    seen = fingerprint(path)
-    files = read_folder(path)
+    files, seen = begin(path)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
     configure_logs(level=settings.log_level.value)
     map_file = MapFile(store_path(path, settings), warn=structlog.get_logger("nearcast.map").warning, in_pages=True)
@@ -62,6 +61,16 @@ def run(path: Path, options: RunOptions) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         run_loop(_serve(path, files, around, map_file))
     return ExitCode.GOOD
+
+
+def begin(path: Path) -> tuple[dict[str, bytes], Fingerprint]:
+    """The files of a site, and what its folder looked like before they were read.
+
+    From here on a hangup does not end the process: what is edited during the start is noticed once it is over.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    seen = fingerprint(path)
+    return read_folder(path), seen
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:

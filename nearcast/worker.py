@@ -201,7 +201,7 @@ def _end(why: str) -> None:
 
 
 async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> None:
-    cluster = await open_cluster(path, files, "worker")
+    cluster = await open_cluster(path, files, "worker", options.seen)
     worker = Worker(cluster, options.instance)
     reloader = cluster.reloader(worker.site_changed)
     server = HealthServer(worker, cluster.metrics, cluster.clock)

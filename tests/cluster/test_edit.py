@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 from engine.wire import Edited, decode_frame
@@ -85,3 +86,15 @@ async def test_an_edit_reaches_every_process_and_shard_and_a_bad_one_none(server
             await fleet.folded()
             assert told(sink) == sorted([*before, *((d, "Hello again", "You are at Annex") for d in devices)])
             assert not await fleet.records("pings.dead")
+            # a gateway that is told of an edit while it starts lives on, and brings it in force
+            await fleet.gateway.kill()
+            fleet.gateway.launch()
+            await until(fleet.gateway.minds_hangups, "it is far enough not to be ended by a hangup", 20)
+            rules.write_text(good.replace("state: live", "state: paused"))
+            fleet.gateway.tell(signal.SIGHUP)
+            await fleet.gateway.started()
+
+            async def paused() -> bool:
+                return all([await m.value("nearcast_rules", state="paused") == 1 for m in fleet.members.values()])
+
+            await until(paused, "every process tells of the paused rule", 60, 0.1)
