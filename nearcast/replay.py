@@ -278,10 +278,8 @@ def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tup
     origin = store.origin()
     if origin is not None:
         version = site_version(origin.state)
-        engine, after = (
-            restore(origin.state, compiled(store.site_files(version), site.map, was_in_force=True)),
-            origin.seq,
-        )
+        then = compiled(store.site_files(version), site.map, was_in_force=True)
+        engine, after = restore(origin.state, then), origin.seq
     else:
         first = next(iter(store.frames()), None)
         if first is None:
