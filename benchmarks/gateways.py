@@ -42,6 +42,7 @@ def main(words: Sequence[str]) -> None:
         progress("{} gateways: {} µs a ping, {} to {}".format(gateways, *found))
         lines.append([gateways, *found])
     if "--record" in words:
+        about |= {"command": "python -m benchmarks.gateways --record"}
         record.write(record.RESULTS, "gateways", about | {"lines": lines})
 
 

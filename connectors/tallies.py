@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
@@ -54,13 +54,16 @@ class Spread:
 
 
 class _Family(Collector, Generic[Child]):
-    """The label sets of one metric."""
+    """The label sets of one metric; `new` makes what is counted under one."""
 
-    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
-        self._name, self._text, self._labels = name, text, labels
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry, new: Callable[[], Child]
+    ) -> None:
+        self._name, self._text, self._labels, self._new = name, text, labels, new
         self._children: dict[tuple[str, ...], Child] = {}
         if not labels:
             self.labels()
+        registry.register(self)
 
     def labels(self, *values: str) -> Child:
         """What is counted under these values; from now on it is there, at 0."""
@@ -72,9 +75,6 @@ class _Family(Collector, Generic[Child]):
     def remove(self, *values: str) -> None:
         """Tell of these values no longer."""
         self._children.pop(values, None)
-
-    def _new(self) -> Child:
-        raise NotImplementedError
 
 
 class Counts(_Family[Count]):
@@ -89,11 +89,7 @@ class Counts(_Family[Count]):
     """
 
     def __init__(self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
-        super().__init__(name, text, labels)
-        registry.register(self)
-
-    def _new(self) -> Count:
-        return Count()
+        super().__init__(name, text, labels, registry, Count)
 
     def inc(self, by: int = 1) -> None:
         """Count so many more of a metric without labels."""
@@ -122,13 +118,8 @@ class Spreads(_Family[Spread]):
     def __init__(
         self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry, *, bounds: Sequence[float]
     ) -> None:
-        self._bounds = bounds
         self._told = [*map(floatToGoString, bounds), "+Inf"]
-        super().__init__(name, text, labels)
-        registry.register(self)
-
-    def _new(self) -> Spread:
-        return Spread(self._bounds)
+        super().__init__(name, text, labels, registry, lambda: Spread(bounds))
 
     def observe(self, value: float) -> None:
         """Take in a value of a metric without labels."""
