@@ -41,7 +41,7 @@ class Wanted:
         found = np.empty(records.size, np.int64)
         count, unasked = find(records, self._kinds, found)
         if count < 0:
-            self._places = ()
+            self._places, self._kinds = (), np.zeros(0, np.uint8)  # some may be marked, and were not asked for
             raise ValueError("what was told is of another site")
         if unasked:
             for number in found[:unasked].tolist():

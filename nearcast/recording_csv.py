@@ -64,8 +64,8 @@ def read_csv(stream: BinaryIO, *, file: str, device: str | None) -> Iterator[Raw
     """The rows of a CSV file, in file order; `,`, `;` or a tab between cells, UTF-8, quotes as usual.
 
     Empty lines before the header do not count. Columns that a ping does not have are ignored, empty cells are missing
-    fields. `device` stands in where the file has no such column. Raises `RecordingError` when the header
-    lacks what every ping needs.
+    fields. `device` stands in where the file has no such column. Raises `RecordingError` when the header lacks what
+    every ping needs.
     """
     text = codecs.iterdecode(stream, "utf-8-sig", errors="replace")
     head, first = next(((n, line) for n, line in enumerate(text, 1) if line.strip()), (0, ""))

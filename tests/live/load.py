@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.live.process import START_S, until
+from tests.live.reckoning import IN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from tests.live.process import Process
+    from tests.live.sink import Sink
 
 STREAMS = 8
 BATCH = 20
@@ -83,3 +85,11 @@ class Crowd:
         assert not told["rejected"], told
         self.acked += batch
         return True
+
+
+async def two_waiting(process: Process, sink: Sink) -> None:
+    """Two people agree and come to the place; returns once a message to each was tried, and none was taken."""
+    await process.consent(["d-1", "d-2"])
+    await process.post(*({"device": d, "time": process.now_ms(), **IN} for d in ("d-1", "d-2")))
+    await until(lambda: len({a.key for a in sink.got}) == 2, "both are tried")
+    assert not sink.taken

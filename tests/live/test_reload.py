@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.exact import worlds
 from tests.live.disk import fill, small_disk
-from tests.live.load import Crowd
+from tests.live.load import Crowd, two_waiting
 from tests.live.process import Process, at_rest, command, live, process_of, until
 from tests.live.reckoning import HELLO, IN, OUT, kept, owed, write_site
 from tests.live.sink import sink_of
@@ -77,9 +77,7 @@ async def test_a_paused_rule_cancels_what_it_has_pending(tmp_path: Path) -> None
     async with sink_of(lambda: 503) as sink:
         site = write_site(tmp_path / "site", sink=sink.url)
         async with process_of(site) as process:
-            await process.consent(["d-1", "d-2"])
-            await process.post(*({"device": d, "time": process.now_ms(), **IN} for d in ("d-1", "d-2")))
-            await until(lambda: len({a.key for a in sink.got}) == 2, "both are tried")
+            await two_waiting(process, sink)
             assert await process.value("nearcast_deliveries_pending") == 2
             (site / "rules/all.yaml").write_text(HELLO.replace("state: live", "state: paused"))
             process.tell(signal.SIGHUP)

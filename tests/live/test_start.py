@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.live.load import two_waiting
 from tests.live.process import at_rest, command, live, process_of, until
 from tests.live.reckoning import HELLO, IN, write_site
 from tests.live.sink import sink_of
@@ -25,9 +26,7 @@ async def test_what_waits_of_a_rule_that_was_stopped_meanwhile_is_cancelled_and_
     async with sink_of(lambda: 503) as sink:
         site = write_site(tmp_path / "site", sink=sink.url)
         async with process_of(site) as process:
-            await process.consent(["d-1", "d-2"])
-            await process.post(*({"device": d, "time": process.now_ms(), **IN} for d in ("d-1", "d-2")))
-            await until(lambda: len({a.key for a in sink.got}) == 2, "both are tried")
+            await two_waiting(process, sink)
             assert await process.end() == 0
             tried, sink.status = len(sink.got), lambda: 204
             (site / "rules/all.yaml").write_text(edited)

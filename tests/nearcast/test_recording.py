@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from collections import Counter
-from io import BytesIO
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,56 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.rows import Rows
-from engine.wire import NONE, Happened, UserChanged
-from nearcast.recording import RecordedPings, RecordingError, Skipped, read_recording, read_recordings, read_users
-from nearcast.recording_gpx import read_gpx
+from engine.wire import Happened, UserChanged
+from nearcast.recording import RecordedPings, RecordingError, Skipped, read_recordings
+from tests.nearcast.recordings import (
+    FIXTURES,
+    REC,
+    T0,
+    TRACES,
+    Read,
+    fixes,
+    parts,
+    ping,
+    read,
+    rows_of,
+    skipped,
+    written,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "recordings"
-TRACES = FIXTURES.parent / "traces"
-T0 = 1_795_593_600_000
-
-Read = list[RecordedPings | Happened | UserChanged | Skipped]
-
-
-def read(path: Path, device: str | None = None) -> Read:
-    return list(read_recording(path, device=device))
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def rows_of(item: RecordedPings) -> Rows:
-    """The pings of a part as lists, what is unknown as None."""
-    located, of = item.located, lambda name: item.located.column(name).tolist()
-    names = [[None if n == NONE else located.strings[n] for n in of(name)] for name in ("device", "user", "beacon")]
-    known = [[None if isnan(x) else x for x in of(name)] for name in ("accuracy", "speed", "heading", "rssi")]
-    mocked = [bool(flag) for flag in of("mocked")]
-    return Rows(names[0], of("time"), of("lat"), of("lng"), *names[1:], *known, mocked, of("received"))
-
-
-def parts(items: Read) -> list[Rows]:
-    return [rows_of(item) for item in items if isinstance(item, RecordedPings)]
-
-
-def fixes(items: Read) -> list[tuple[str, int, float, float]]:
-    return [
-        (rows.devices[n], rows.times[n], rows.lats[n], rows.lngs[n]) for rows in parts(items) for n in range(len(rows))
-    ]
-
-
-def skipped(items: Read) -> list[Skipped]:
-    return [item for item in items if isinstance(item, Skipped)]
-
-
-def ping(n: int, **more: object) -> str:
-    return json.dumps({"device": f"d-{n}", "time": T0 + n, "lat": 35.0, "lng": 139.0, **more}) + "\n"
+    pass
 
 
 def test_a_line_is_a_ping_a_sighting_an_event_or_a_user_by_its_fields(tmp_path: Path) -> None:
@@ -296,19 +263,6 @@ def test_gpx_that_breaks_off_gives_what_stands_before(tmp_path: Path) -> None:
     assert [bad.reason for bad in skipped(items)] == ["broken"]
 
 
-def rec(received: str, kind: str, **message: object) -> str:
-    return f"{received}\t{kind:18}\t{json.dumps(message)}\n"
-
-
-REC = (
-    rec("2015-08-24T05:55:07Z", "*", _type="location", tst=1440395361, lat=52.5, lon=10.25, acc=3000, vel=36, tid="NE")
-    + rec("2015-08-24T05:55:14Z", "-", tst="1440363922", _type="lwt")
-    + rec("2015-08-24T06:16:05Z", "*", _type="location", tst=1440396651, lat=52, lon=10, topic="owntracks/jane/phone")
-    + "not a line\n"
-    + rec("2015-08-24T06:16:06Z", "*", _type="location", lat=52, lon=10, tid="NE")
-)
-
-
 def test_owntracks_locations_are_pings_received_when_the_line_says(tmp_path: Path) -> None:
     items = read(written(tmp_path, "a.rec", REC))
     rows = parts(items)[0]
@@ -327,108 +281,6 @@ def test_a_packed_file_is_read_as_its_name_says(tmp_path: Path) -> None:
     packed = gzip.compress((FIXTURES / "apple_watch.gpx").read_bytes())
     assert len(fixes(read(written(tmp_path, "watch.gpx.gz", packed)))) == 44
     assert fixes(read(tmp_path / "watch.gpx.gz"))[0][0] == "watch"
-
-
-@pytest.mark.parametrize(
-    ("name", "head", "line"),
-    [
-        ("a.jsonl.gz", "", ping),
-        ("a.csv.gz", "device,time,lat,lng\n", lambda n: f"d-{n},{T0 + n},35.0,139.0\n"),
-        ("a.rec.gz", "", lambda n: rec("2015-08-24T05:55:07Z", "*", _type="location", tst=n, lat=35, lon=139, tid="N")),
-        ("a.txt.gz", "device,time,lat,lng\n", lambda n: f"d-{n},{T0 + n},35.0,139.0\n"),
-    ],
-)
-@pytest.mark.parametrize("share", [0.5, 0.9])
-def test_of_a_packed_file_that_breaks_off_each_whole_line_is_read_and_the_place_is_named(
-    name: str, head: str, line: Callable[[int], str], share: float, tmp_path: Path
-) -> None:
-    text = head + "".join(map(line, range(5_000)))
-    packed = gzip.compress(text.encode())
-    cut = packed[: int(len(packed) * share)]
-    left = zlib.decompressobj(31).decompress(cut)
-    items = read(written(tmp_path, name, cut))
-    whole = left.count(b"\n")
-    assert 1_000 < len(fixes(items)) == whole - bool(head)
-    assert [str(bad) for bad in skipped(items)] == [
-        f"{tmp_path}/{name}:{whole + 1}: broken: the rest of the file is not read: the packed file ends too early"
-    ]
-    assert fixes(items) == fixes(read(written(tmp_path, name, gzip.compress(text.encode()))))[: len(fixes(items))]
-
-
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.gz", "a.gpx.gz", "a.rec.gz"])
-def test_what_only_has_the_name_of_a_packed_file_is_said_to_be_none(name: str, tmp_path: Path) -> None:
-    items = skipped(read(written(tmp_path, name, ping(1))))
-    why = "the rest of the file is not read: its packing is broken (Not a gzipped file (b'{\"'))"
-    assert items[-1] == Skipped(str(tmp_path / name), 1, "broken", why)
-
-
-USELESS = {
-    "empty.gpx": "",
-    "cut.gpx": "<gpx><trk><trks",
-    "places.kml.gpx": '<?xml version="1.0"?>\n<kml xmlns="http://www.opengis.net/kml/2.2"><Document/></kml>',
-    "no_times.gpx": (FIXTURES / "no_times.gpx").read_text(),
-    "no_gzip.csv.gz": f"device,time,lat,lng\nd,{T0},1,2\n",
-    "bad_rows.csv": "device,time,lat,lng\nd,noon,1,2\nd,noon,1\n",
-    "bad_lines.jsonl": "{\n[1]\n" + ping(1, lat=91),
-    "pretty_array.json": json.dumps([json.loads(ping(1)), json.loads(ping(2))], indent=2),
-    "pretty_object.json": json.dumps(json.loads(ping(1)), indent=2),
-    "array.json": json.dumps([json.loads(ping(1))]),
-    "bad.rec": "not a line\n",
-}
-
-
-@pytest.mark.parametrize("name", sorted(USELESS))
-@pytest.mark.parametrize("sort", [False, True])
-def test_a_file_of_which_nothing_can_be_used_is_said_to_be_of_no_use(name: str, sort: bool, tmp_path: Path) -> None:
-    path = written(tmp_path, name, USELESS[name])
-    items = []
-    with pytest.raises(RecordingError) as caught:
-        items.extend(read_recordings([written(tmp_path, "good.jsonl", ping(1)), path], sort=sort))
-    assert str(caught.value) == f"`{path}`: nothing that stands in it can be used"
-    assert items or sort
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.jsonl", ""),
-        ("a.jsonl", "\n \n"),
-        ("a.csv", "device,time,lat,lng\n"),
-        ("a.gpx", "<gpx/>"),
-        ("a.rec", ""),
-        ("a.jsonl.gz", gzip.compress(b"")),
-        ("a.jsonl", "{\n" + ping(1)),
-        ("a.jsonl", "{\n" + '{"id": "u", "attributes": {}}\n'),
-    ],
-)
-def test_a_file_in_which_nothing_stands_or_something_good_is_a_recording(
-    name: str, content: str | bytes, tmp_path: Path
-) -> None:
-    list(read_recordings([written(tmp_path, name, content)]))
-
-
-@pytest.mark.parametrize("name", ["pretty_array.json", "pretty_object.json", "array.json"])
-def test_json_over_several_lines_is_told_to_be_one_object_a_line(name: str, tmp_path: Path) -> None:
-    first = min(skipped(read(written(tmp_path, name, USELESS[name]))))
-    assert (first.line, first.detail.rpartition(", ")[2]) == (1, "write one object a line")
-
-
-def test_another_kind_of_xml_is_named() -> None:
-    with BytesIO(USELESS["places.kml.gpx"].encode()) as stream:
-        [named] = read_gpx(stream, file="a.gpx", device="me")
-    why = "the rest of the file is not read: its root is `kml`, that of GPX is `gpx`: export it as GPX"
-    assert named == Skipped("a.gpx", 2, "broken", why)
-
-
-def test_users_are_lines_of_json_whatever_the_name_of_their_file(tmp_path: Path) -> None:
-    good = UserChanged("u", attributes={"tier": "gold"})
-    text = '{"id": "u", "attributes": {"tier": "gold"}}\n'
-    assert list(read_users(written(tmp_path, "users.csv", text))) == [good]
-    assert list(read_users(written(tmp_path, "users.gz", gzip.compress(text.encode())))) == [good]
-    path = written(tmp_path, "users.csv", "id,tier\nu,gold\n")
-    with pytest.raises(RecordingError) as caught:
-        list(read_users(path))
-    assert str(caught.value) == f"`{path}`: no line of it can be used, write each user as one JSON object a line"
 
 
 @pytest.mark.parametrize(
