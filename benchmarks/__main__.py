@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks import cells, decide, decode, fold, journal, live, match, predicate, presence, record, replay, run
 from benchmarks.bench import CURVED, FULL, QUICK, DifferenceError
 from benchmarks.curves import CURVES, draw
+from benchmarks.peers import tile38
 from benchmarks.rounds import measure, pin, progress
 from benchmarks.table import show
 from engine.warm import warm
@@ -40,10 +41,10 @@ BENCHES: dict[str, Callable[[Size, ExitStack], Bench]] = {
     "replay-store": partial(replay.bench, from_store=True),
     "run-10000-1000": partial(run.bench, batch=1_000, fences=10_000),
     "run-10000-1000-told": partial(run.bench, batch=1_000, fences=10_000, all_told=True),
-    "run-10000-100": partial(run.bench, batch=100, fences=10_000),
+    "run-10000-100": partial(run.bench, batch=100, fences=10_000, gateways=tile38.IN_FLIGHT // 100),
     "run-10000-1": partial(run.bench, batch=1, fences=10_000, share=0.1),
     "run-50000-1000": partial(run.bench, batch=1_000, fences=50_000),
-    "run-50000-100": partial(run.bench, batch=100, fences=50_000),
+    "run-50000-100": partial(run.bench, batch=100, fences=50_000, gateways=tile38.IN_FLIGHT // 100),
 }
 LONG = (
     "replay-store", "occasion-10000", "run-10000-1000-told", "run-10000-100", "run-10000-1", "run-50000-1000",

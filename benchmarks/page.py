@@ -108,14 +108,14 @@ def _cluster(_: dict[str, Any], names: Sequence[str]) -> str:
 
 
 def _gateways(_: dict[str, Any], names: Sequence[str]) -> str:
-    """What a ping costs by how many gateways post at once."""
+    """What a ping costs by how many post at once, and how much."""
     made = record.read(names[0])
-    when = f"{made['date']}, {made['machine']['processor']}"
     rows = [
-        f"| {n} gateway{'s at once' * (n > 1)} | {us:.2f} µs | {least:.2f} to {most:.2f} µs |\n"
-        for n, us, least, most in made["lines"]
+        f"| {batch:,} | {gateways} | {batch * gateways:,} | {us:.2f} µs | {least:.2f} to {most:.2f} µs |\n"
+        for batch, gateways, us, least, most in made["lines"]
     ]
-    return f"| {when}: posts of 100, by | processor a ping | over rounds |\n|---|--:|--:|\n{''.join(rows)}"
+    head = f"| {made['date']}, {made['machine']['processor']}: pings a post | posts at once | pings under way "
+    return f"{head}| processor a ping | over rounds |\n|--:|--:|--:|--:|--:|\n{''.join(rows)}"
 
 
 def _scaling(_: dict[str, Any], names: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
 """`nearcast run` as a whole: from the bytes of a request to its durable answer, in processor time a ping.
 
 The world, the crowd and its pace are those that Tile38 was measured on: 24-vertex stars, 20,000 devices, 7 m a ping,
-every device seen once before. The server has one core, this process posts from another, `gateway.CONNECTIONS` requests
-at a time, so that it is never idle. Every transition is judged; a rule on one fence in a hundred sends messages to a
-file; in a second series one on every fence sends each entered and each exited, so that every transition is handed over.
-The transitions that it counted, there the messages too, are compared with those that shapely finds in the same walk.
+every device seen once before. The server has one core, this process posts from another, several requests at a time, so
+that it is never idle: posts of 1,000 as many as Tile38 had connections, posts of 100 so many that as many pings are
+under way as there (`benchmarks/gateways.py` has other numbers). Every transition is judged; a rule on one fence in a
+hundred sends messages to a file; in a second series one on every fence sends each entered and each exited, so that
+every transition is handed over. The transitions that it counted, there the messages too, are compared with those that
+shapely finds in the same walk.
 """
 
 from __future__ import annotations
@@ -60,14 +62,15 @@ def bench(
     posted.begin()
     peers, absent = [], []
     try:
-        peers.append(tile38.side(Crowd(stars(fences), devices), batch, keep))
+        peers.append(tile38.side(Crowd(stars(fences), devices), batch * gateways, keep))
     except AbsentError as error:
         absent.append(str(error))
         if fences in tile38.RECORDED_US:
-            peers.append(tile38.recorded(fences, crowd.pings, batch))
+            peers.append(tile38.recorded(fences, crowd.pings, batch * gateways))
     name, said = ("-told", ", every transition sent") if all_told else ("", "")
     return Bench(
-        f"run-{fences}-{batch}{name}", f"nearcast run, {fences:,} fences, posts of {batch:,}{said}", "pings",
+        f"run-{fences}-{batch}{name}",
+        f"nearcast run, {fences:,} fences, posts of {batch:,}, {gateways} at once{said}", "pings",
         f"{crowd.world.said}; {devices:,} devices that walk 7 m a ping",
         Side("nearcast", crowd.pings, posted.round, lambda: posted.moves(all_told)), tuple(peers), tuple(absent),
         oracle=lambda: crowd.moves + (sum(crowd.moves),) * all_told,

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from benchmarks.city import City
 
 NAME = "Tile38"
+CONNECTIONS = 4
+IN_FLIGHT = 200 * CONNECTIONS
+"""What was recorded had so many SETs under way at once."""
 RECORDED_US = {10_000: (11.2, 34.0), 50_000: (32.2, 53.5)}
-"""Microseconds of processor a SET, by fences: 200 in flight on each of 4 connections; 5,000 a second, 5 at once."""
+"""Microseconds of processor a SET, by fences: `IN_FLIGHT`, over all connections; 5,000 a second, 5 at once."""
 RECORDED = "1.37.0, 2026-11-23, on another day of a machine of this kind"
 FORM = "SETCHAN a fence, WITHIN, DETECT enter,exit, appendonly yes (synced once a second), one subscriber to all"
-_CONNECTIONS = 4
 
 
 class Crowded(Protocol):
@@ -48,21 +50,22 @@ class Crowded(Protocol):
         """(device, lat, lng) of each ping of one round."""
 
 
-def recorded(fences: int, pings: int, batch: int) -> Side:
-    """What was measured, on the same fences and pace; of its two figures the one that is nearer in batches."""
+def recorded(fences: int, pings: int, in_flight: int) -> Side:
+    """What was measured, on the same fences and pace; of its two figures the one that is nearer in pings under way."""
     many, few = RECORDED_US[fences]
-    us, how = (many, "200 SETs in flight") if batch > 5 else (few, "5 SETs at once")
+    us, how = (many, f"{IN_FLIGHT} SETs in flight") if in_flight > 5 else (few, "5 SETs at once")
     spent_s = us * pings / 1e6
     return Side(f"{NAME} 1.37.0, recorded: {how}", pings, lambda: spent_s, lambda: None, FORM, RECORDED)
 
 
-def side(crowd: Crowded, batch: int, keep: ExitStack) -> Side:
-    """The server itself. Raises `AbsentError`."""
+def side(crowd: Crowded, in_flight: int, keep: ExitStack) -> Side:
+    """The server itself, with so many SETs under way at once. Raises `AbsentError`."""
     program = os.environ.get("TILE38_SERVER") or shutil.which("tile38-server")
     if program is None:
         raise AbsentError(f"{NAME}: no `tile38-server` on the PATH and no TILE38_SERVER: its recorded figures stand in")
     server = _Server(program, keep)
     server.load(crowd.world)
+    batch = max(1, in_flight // CONNECTIONS)
     server.set(crowd.round(), batch)
 
     def moves() -> tuple[int, int]:
@@ -89,7 +92,7 @@ class _Server:
         keep.callback(process.wait, 30)
         keep.callback(process.terminate)
         self._pid = process.pid
-        self._sockets = [keep.enter_context(_connected(port, process)) for _ in range(_CONNECTIONS)]
+        self._sockets = [keep.enter_context(_connected(port, process)) for _ in range(CONNECTIONS)]
         self.heard = _Heard(keep.enter_context(_connected(port, process)))
 
     def load(self, world: City) -> None:
@@ -108,9 +111,9 @@ class _Server:
         commands = [_command("SET", "fleet", d, "POINT", repr(lat), repr(lng)) for d, lat, lng in pings]
         parts = [commands[n : n + batch] for n in range(0, len(commands), batch)]
         before = processor_s(self._pid) or 0.0
-        waiting = [0] * _CONNECTIONS
+        waiting = [0] * CONNECTIONS
         for n, part in enumerate(parts):
-            at = n % _CONNECTIONS
+            at = n % CONNECTIONS
             _lines(self._sockets[at], waiting[at])
             self._sockets[at].sendall(b"".join(part))
             waiting[at] = len(part)

@@ -83,7 +83,7 @@ def test_where_there_is_no_tile38_its_recorded_figures_stand_in_and_say_so(
 
 def test_what_several_gateways_cost_is_measured_with_equal_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile38, "RECORDED_US", {40: (10.0, 20.0)})
-    median, least, most = gateways.costs(TINY, 2)
+    median, least, most = gateways.costs(TINY, 10, 2)
     assert 0 < least <= median <= most
 
 
