@@ -63,6 +63,16 @@ class People:
             found = self.users[name] = User(name, consent=dict.fromkeys(self.assumed, True))
         return found
 
+    def assume(self, purposes: frozenset[str]) -> None:
+        """Take consent to these as given from now on, where it is missing."""
+        self.assumed = purposes
+        for user in self.users.values():
+            self._assume_of(user)
+
+    def _assume_of(self, user: User) -> None:
+        for purpose in self.assumed:
+            user.consent.setdefault(purpose, True)
+
     def user(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be; where they are is as of now."""
         found = self.known(name)
@@ -102,6 +112,7 @@ class People:
         _merge(user.attributes, change.attributes)
         _merge(user.tokens, change.tokens)
         _merge(user.consent, change.consent)
+        self._assume_of(user)
         if change.locale is not msgspec.UNSET:
             user.locale = change.locale
         if change.timezone is not msgspec.UNSET:

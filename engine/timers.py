@@ -54,19 +54,24 @@ class Rang:
 
 @dataclass(slots=True)
 class Timers:
-    """The next instant of each timer trigger, in each time zone of the places it watches."""
+    """The next instant of each timer trigger, in each time zone of the places it watches.
+
+    Of rules that ring at one instant the one that decides first comes first: an instant is one occasion to all of them.
+    """
 
     site: Site
-    _queue: list[tuple[int, str, int, str]] = field(default_factory=list)
-    _by_id: dict[tuple[str, int], tuple[Rule, Trigger]] = field(default_factory=dict)
+    _queue: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """(instant, the turn of the rule: the first decides first, index of the trigger in the rule, time zone)"""
+    _by_turn: dict[tuple[int, int], tuple[Rule, Trigger]] = field(default_factory=dict)
 
     def start(self, after_ms: int) -> None:
         """Queue the first instants after `after_ms`, as at the start or after an edit of the site."""
         self._queue.clear()
-        self._by_id.clear()
+        self._by_turn.clear()
+        order: dict[str, int] = {}
         for rule, trigger in self.site.rules.timers:
-            key = (rule.id, trigger.index)
-            self._by_id[key] = (rule, trigger)
+            key = (order.setdefault(rule.id, len(order)), trigger.index)
+            self._by_turn[key] = (rule, trigger)
             for zone in self.site.rules.timer_zones(trigger):
                 self._queue.append((_next(trigger, after_ms, zone), *key, zone.key))
         heapify(self._queue)
@@ -81,13 +86,13 @@ class Timers:
         All triggers and time zones of a rule that meet at one instant ring as one.
         """
         while self._queue and self._queue[0][0] <= now_ms:
-            time_ms, rule_id = self._queue[0][:2]
+            time_ms, turn = self._queue[0][:2]
             ringing = []
-            while self._queue and self._queue[0][:2] == (time_ms, rule_id):
+            while self._queue and self._queue[0][:2] == (time_ms, turn):
                 _, _, index, zone = heappop(self._queue)
-                rule, trigger = self._by_id[rule_id, index]
+                rule, trigger = self._by_turn[turn, index]
                 ringing.append((trigger, zone))
-                heappush(self._queue, (_next(trigger, time_ms, ZoneInfo(zone)), rule_id, index, zone))
+                heappush(self._queue, (_next(trigger, time_ms, ZoneInfo(zone)), turn, index, zone))
             if now_ms - time_ms > rule.max_event_age_ms:
                 continue
             everybody = any(trigger.inside is None for trigger, _ in ringing)

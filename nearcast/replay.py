@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-#: Timers ring at most so much of the recording's clock after they are due: one step of the fold spans at least that.
+#: Timers of devices ring at most so much of the recording's clock after they are due: a step of the fold may span that.
 SPAN_MS = 1_000
 
 
@@ -58,6 +58,8 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
     ready_kernels()
     site = _site(site_path, files)
     stores = [f for f in options.files if f.suffix == ".db"]
+    if options.from_store or stores:
+        _refuse_unused(options)
     # of the variables in its path, only who reads it must have them set
     live = store_path(site_path, site.settings) if options.from_store else site_path / site.settings.store
     store = stores[0] if stores else live
@@ -70,7 +72,7 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
         try:
             if options.from_store or stores:
                 with progress_bar(options, "frames") as bar:
-                    replay_store(store, site, tally, bar)
+                    replay_store(store, site, tally, bar, assume_consent=options.assume_consent)
             else:
                 with progress_bar(options, "pings") as bar:
                     replay_files(site, options, tally, bar)
@@ -78,6 +80,16 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
             report_left_out(tally, options)
     report(tally, options, sys.stdout)
     return ExitCode.GOOD
+
+
+def _refuse_unused(options: ReplayOptions) -> None:
+    """Of what is for recordings, a store, which has all of it, takes nothing. Raises `UsageFaultError`."""
+    if len(options.files) > 1:
+        raise UsageFaultError("a store is replayed alone, give one `.db` or recordings")
+    given = (("--users", options.users is not None), ("--device", options.device is not None), ("--sort", options.sort))
+    for option, is_given in given:
+        if is_given:
+            raise UsageFaultError(f"`{option}` is for recordings, a store has users, devices and order of its own")
 
 
 def _site(path: Path, files: dict[str, bytes]) -> Site:
@@ -157,14 +169,17 @@ class Folding:
     def _until_ms(self, first_ms: int) -> int:
         """Until when a step may go on that begins at `first_ms`: no timer rings later than `SPAN_MS` after it is due.
 
-        While all rows are as old as the clock, none of their timers is due sooner than the shortest time that the site
-        has one run for; so a step may span more where pings are few.
+        A rule's timer concerns whoever is there at its instant: no step goes beyond that. While all rows are as old as
+        the clock, none of their timers is due sooner than the shortest time that the site has one run for; so a step
+        may span more where pings are few.
         """
         assert self.engine is not None
-        if not self._prompt:
-            return first_ms + SPAN_MS
-        due_ms, last_ms = self.engine.next_due_ms(), first_ms + self._shortest_ms
-        return SPAN_MS + (last_ms if due_ms is None else max(min(due_ms, last_ms), first_ms))
+        instant_ms, due_ms = self.engine.timers.next_due_ms(), self.engine.next_due_ms()
+        until_ms = first_ms + SPAN_MS
+        if self._prompt:
+            last_ms = first_ms + self._shortest_ms
+            until_ms = SPAN_MS + (last_ms if due_ms is None else max(min(due_ms, last_ms), first_ms))
+        return until_ms if instant_ms is None else min(until_ms, instant_ms)
 
     def other(self, item: Happened | UserChanged) -> None:
         """Fold an event or a change of a user; an event's time moves no clock."""
@@ -174,6 +189,8 @@ class Folding:
                 return
             self._start(item.time_ms)
         assert self.clock_ms is not None
+        if isinstance(item, Happened) and item.time_ms > self.clock_ms + self.site.settings.ping.max_ahead_ms:
+            self.tally.events_ahead += 1
         self._step([item], self.clock_ms)
 
     def end(self) -> None:
@@ -183,9 +200,12 @@ class Folding:
             self._step([], self.clock_ms)
 
     def _ring(self, now_ms: int) -> None:
-        """Over a gap, have timers ring at their own instants, as live; the step at `now_ms` sees to the last ones."""
+        """Have timers ring at their own instants, as live; the step at `now_ms` sees to the last ones of devices."""
         assert self.engine is not None
-        while (due_ms := self.engine.next_due_ms()) is not None and due_ms < now_ms - SPAN_MS:
+        while (due_ms := self.engine.next_due_ms()) is not None:
+            instant_ms = self.engine.timers.next_due_ms()
+            if due_ms >= now_ms - SPAN_MS and (instant_ms is None or instant_ms > now_ms):
+                break
             self._step([], due_ms)
 
     def _start(self, clock_ms: int) -> None:
@@ -194,7 +214,7 @@ class Folding:
         self.clock_ms = clock_ms
         self.engine = Engine(self.site, clock_ms)
         if self.assume_consent:
-            self.engine.people.assumed = self.site.rules.purposes
+            self.engine.people.assume(self.site.rules.purposes)
         if self.users:
             self._step(list(self.users), clock_ms)
 
@@ -250,7 +270,7 @@ def _shortest_ms(site: Site) -> int:
     return min(times)
 
 
-def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
+def replay_store(path: Path, site: Site, tally: Tally, bar: Any, *, assume_consent: bool = False) -> None:
     """Fold the journal of a live site. Under its own versions of the site, if the newest of them is the one given."""
     with SqliteStore.open(path, readonly=True) as store:
         stored = store.site()
@@ -262,7 +282,8 @@ def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
                 "the site's files differ from the version in force in the store: replaying under the files\n"
             )
         empty = True
-        for count, effects in fold_store(store, site, as_live=as_live):
+        assumed = site.rules.purposes if assume_consent else frozenset[str]()
+        for count, effects in fold_store(store, site, as_live=as_live, assumed=assumed):
             tally.effects(effects)
             bar.advance(count)
             empty = False
@@ -270,10 +291,13 @@ def replay_store(path: Path, site: Site, tally: Tally, bar: Any) -> None:
             raise InputFaultError(f"{path}: the journal is empty, there is nothing to replay")
 
 
-def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tuple[int, Effects]]:
+def fold_store(
+    store: SqliteStore, site: Site, *, as_live: bool, assumed: frozenset[str]
+) -> Iterator[tuple[int, Effects]]:
     """Fold a store's frames from its oldest on, yielding how many were stepped through, and what that leaves behind.
 
-    Unless `as_live`, the site is in force all along, and the recorded edits are left out.
+    Unless `as_live`, the site is in force all along, and the recorded edits are left out. Missing consent to what is
+    `assumed` is taken as given.
     """
     origin = store.origin()
     if origin is not None:
@@ -285,6 +309,7 @@ def fold_store(store: SqliteStore, site: Site, *, as_live: bool) -> Iterator[tup
         if first is None:
             return
         engine, after = Engine(compiled({}) if as_live else site, first.now_ms), 0
+    engine.people.assume(assumed)
     engine.prepare(site)  # where it comes into force it need not be compiled again
     for frames in frames_ahead(store, after, edits=as_live):
         yield frames.count, frames.fold(engine)

@@ -46,6 +46,7 @@ class Tally:
     kinds: Counter[str] = field(default_factory=Counter)
     decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     hours: Counter[tuple[int, str]] = field(default_factory=Counter)
+    events_ahead: int = 0
     skipped: int = 0
     shown: list[Skipped] = field(default_factory=list)
     _lines: TransitionLines = field(default_factory=TransitionLines)
@@ -122,10 +123,21 @@ def report_left_out(tally: Tally, options: ReplayOptions) -> None:
     if tally.skipped > len(tally.shown):
         notes.append(f"... and {tally.skipped - len(tally.shown):,} more lines left out")
     notes += [_refusal(tally.refused[reason], count) for reason, count in sorted(tally.rejected.items())]
+    if tally.events_ahead:
+        notes.append(_events_ahead(tally.events_ahead))
     if options.assume_consent:
         notes.append("consent that is missing was taken as given (--assume-consent): live, such people get nothing")
     if notes:
         console_on(sys.stderr).print("\n".join(notes), markup=False, soft_wrap=True)
+
+
+def _events_ahead(count: int) -> str:
+    """What is said of events that no ping's time has reached."""
+    events, their = ("1 event lies", "it was") if count == 1 else (f"{count:,} events lie", "they were")
+    return (
+        f"{events} far ahead of all pings before: {their} decided at the newest ping's time, since the clock is the "
+        "pings'; record pings up to the events, as they came"
+    )
 
 
 def _refusal(first: Skipped, count: int) -> str:

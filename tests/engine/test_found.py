@@ -117,6 +117,17 @@ def test_a_rule_with_two_timers_at_one_instant_decides_once_for_each_user() -> N
     assert decided(play) == [("r", "timer", "shop", "consent")]
 
 
+def test_of_timers_at_one_instant_the_rule_of_the_higher_priority_takes_the_cap() -> None:
+    # They rang in the order of their ids: the cap was the lower one's.
+    timer, cap = '{event: timer, at: "18:00", inside: {id: shop}}', "limits: {caps: [{scope: all, max: 1, per: 1d}]}"
+    rules = rule("a-low", timer, cap) + "---" + rule("z-high", timer, f"{cap}\npriority: 100")
+    play = stage(rules=rules)
+    play.step([UserChanged("d-1", consent={"m": True})])
+    play.fix(3500, 0)
+    play.wait(3600)
+    assert decided(play) == [("z-high", "timer", "shop", "sent"), ("a-low", "timer", "shop", "cap")]
+
+
 def test_a_timer_for_everybody_tells_the_place_of_those_who_are_where_its_other_trigger_looks() -> None:
     two = '{any: [{event: timer, at: "18:00"}, {event: timer, at: "18:00", inside: {id: shop}}]}'
     play = stage(rules=rule("r", two, "schedule: {timezone: user}"), settings=INSTANT + "timezone: Asia/Tokyo\n")

@@ -288,3 +288,39 @@ def written_out(items: Read) -> list[tuple[Any, ...]]:
             time_ms = item.time_ms if item.id else found[-1][1] if found else 0
             found.append((type(item).__name__, time_ms, item.id or item.user))
     return found
+
+
+def test_who_leaves_right_after_a_rules_instant_was_there_at_it(tmp_path: Path) -> None:
+    # One step took the pings up to a second after it, then the timer rang for those who were still there.
+    site = site_with(tmp_path / "site")
+    recording = tmp_path / "a.jsonl"
+    recording.write_text(ping(299_900) + ping(300_400, lat=AWAY[0], lng=AWAY[1]))
+    told = folded(site, recording)
+    assert [(rule, told.times[key] - T0) for key, rule, *_ in told.decisions if rule == "tick"] == [("tick", 300_000)]
+
+
+def test_consent_that_was_removed_is_missing_and_is_assumed_as_any(nearcast: Command, tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    recording, users = tmp_path / "a.jsonl", tmp_path / "users.jsonl"
+    recording.write_text(ping(0, user="u") + ping(1_000, user="u"))
+    users.write_text('{"id": "u", "consent": {"marketing": true}}\n{"id": "u", "consent": {"marketing": null}}\n')
+    came = nearcast("replay", site, recording, "--users", users, "--assume-consent", "--json")
+    assert "consent" not in {d["reason"] for d in json.loads(came.out)["decisions"]}
+
+
+def test_events_far_ahead_of_all_pings_are_decided_as_of_these_and_that_is_told(
+    nearcast: Command, tmp_path: Path
+) -> None:
+    site = make_site(tmp_path / "site")
+    recording = tmp_path / "a.jsonl"
+    event = {"user": "u", "type": "purchase", "id": "e", "time": T0 + 86_400_000}
+    recording.write_text(ping(0) + json.dumps(event) + "\n" + json.dumps({**event, "id": "f", "time": T0}) + "\n")
+    assert "1 event lies far ahead of all pings before: it was decided at" in nearcast("replay", site, recording).err
+
+
+@pytest.mark.parametrize("words", [["--users", "u.jsonl"], ["--device", "d"], ["--sort"]])
+def test_what_is_for_recordings_is_refused_beside_a_store(nearcast: Command, words: list[str], tmp_path: Path) -> None:
+    came = nearcast("replay", make_site(tmp_path / "site"), "--from-store", *words)
+    assert (came.code, f"`{words[0]}` is for recordings" in came.err) == (2, True)
+    both = nearcast("replay", tmp_path / "site", "a.jsonl", "b.db")
+    assert (both.code, "a store is replayed alone" in both.err) == (2, True)

@@ -96,3 +96,14 @@ def test_a_rules_instant_between_joined_frames_is_judged_between_them(tmp_path: 
         ("hello", "d-1", 301_000),
         ("hello", "d-2", 302_000),
     ]
+
+
+def test_consent_is_assumed_of_a_store_too(tmp_path: Path) -> None:
+    site = compiled(read_folder(make_site(tmp_path / "site", rules__hello=RULES)))
+    path = store_with(tmp_path / "a.db", site, 20)
+    counts: list[set[str]] = []
+    for assumed in (False, True):
+        tally = Tally()
+        replay_store(path, site, tally, Bar(), assume_consent=assumed)
+        counts.append({reason for rule, _, reason in tally.decided if rule == "hello"})
+    assert "consent" in counts[0] and "consent" not in counts[1] and "sent" in counts[1]
