@@ -5,12 +5,12 @@ Owns the line: who, what, where. Must not know the terminal: a callback shows it
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import orjson
 
+from engine.outward import one_line
 from engine.ports import Attempt, AttemptResult
 
 if TYPE_CHECKING:
@@ -55,18 +55,14 @@ def console_line(body: bytes, *, colour: bool, zone: tzinfo = UTC) -> str:
     place = data["place"]
     moment = datetime.fromisoformat(whole["time"]).astimezone(zone)
     where = "" if place is None else f" at {_paint(place['name'] or place['id'], _GREEN, colour)}"
-    words = " · ".join(text for text in (_paint(data["title"], _BOLD, colour), _clean(data["body"])) if text)
+    words = " · ".join(text for text in (_paint(data["title"], _BOLD, colour), one_line(data["body"])) if text)
     why = _paint(f"({data['occasion']['kind']}, {data['rule']})", _DIM, colour)
     return (
-        f"{_paint(moment.strftime('%H:%M:%S'), _DIM, colour)} {_clean(data['channel'])} → "
+        f"{_paint(moment.strftime('%H:%M:%S'), _DIM, colour)} {one_line(data['channel'])} → "
         f"{_paint(data['user'], _CYAN, colour)}{where}: {words} {why}"
     )
 
 
 def _paint(text: str, code: str, colour: bool) -> str:
-    clean = _clean(text)
+    clean = one_line(text)
     return f"{code}{clean}{_PLAIN}" if colour and clean else clean
-
-
-def _clean(text: str) -> str:
-    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)

@@ -1,10 +1,12 @@
 """How decisions and messages are written out: lines of the API, of `--decisions`, and what a webhook receives.
 
-Owns those JSON shapes and the order of their keys. Must not know who reads them. Instants go out as RFC 3339.
+Owns those JSON shapes and the order of their keys, and what of a text is fit for a terminal. Must not know who reads
+them. Instants go out as RFC 3339.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,15 @@ def to_json(value: Any) -> bytes:
     b'{"tags":["a","b"]}'
     """
     return orjson.dumps(value, default=_plain)
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's as it may stand in a terminal: what controls it, or begins a line, is a space.
+
+    >>> one_line("red \\x1b[31m\\nsecond")
+    'red  [31m second'
+    """
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
 
 
 def decision_line(decision: Decision) -> dict[str, Any]:

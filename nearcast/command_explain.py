@@ -17,7 +17,7 @@ from rich.text import Text
 
 from connectors.clock import MachineClock
 from engine.ids import instant
-from engine.outward import message_of
+from engine.outward import message_of, one_line
 from engine.ports import DecisionQuery
 from engine.rfc3339 import instant_ms
 from geo.mistake import did_you_mean
@@ -146,26 +146,31 @@ def _print(out: Console, decision: Mapping[str, Any], book: RuleBook, kept: Kept
     head.append("  sent" if sent else f"  not sent: {decision['reason']}", "bold green" if sent else "bold red")
     out.print(head)
     if not sent:
-        out.print(Text(f"  {_WORDS[Reason(decision['reason'])]}"))
+        _line(out, f"  {_WORDS[Reason(decision['reason'])]}")
     device = f"device {decision['device']}, " if decision["device"] else ""
-    out.print(Text(f"  {device}decided {_local(decision['time'], zone)} ({zone.key})", "dim"))
+    _line(out, f"  {device}decided {_local(decision['time'], zone)} ({zone.key})", "dim")
     clauses = book.clauses(decision)
     for clause in clauses:
         sign, style, note = _SIGNS[clause.mark]
-        out.print(Text(f"  {sign} {clause.path}: {clause.text}{note}", style))
+        _line(out, f"  {sign} {clause.path}: {clause.text}{note}", style)
     if not clauses:
         note = f"  the rule was changed since, its version {decision['rule_version']} is not kept any more"
-        out.print(Text(note, "dim"))
+        _line(out, note, "dim")
         if decision["clause"]:
-            out.print(Text(f"  x {decision['clause']}", "bold red"))
+            _line(out, f"  x {decision['clause']}", "bold red")
     for name, value in decision["values"].items():
-        out.print(Text(f"    seen: {_seen(name, value, zone)}"))
+        _line(out, f"    seen: {_seen(name, value, zone)}")
     for delivery in _deliveries(decision, kept):
         tries = "" if delivery["attempts"] < 2 else f" after {delivery['attempts']} attempts"
         detail = f" ({delivery['detail']})" if delivery["detail"] else ""
-        out.print(Text(f"    {delivery['channel']}: {delivery['title']} · {delivery['body']}"))
-        out.print(Text(f"    {delivery['outcome']}{tries}{detail}"))
+        _line(out, f"    {delivery['channel']}: {delivery['title']} · {delivery['body']}")
+        _line(out, f"    {delivery['outcome']}{tries}{detail}")
     out.print()
+
+
+def _line(out: Console, text: str, style: str = "") -> None:
+    """One line: what people are called, and what is known of them, may come from anybody's app."""
+    out.print(Text(one_line(text), style))
 
 
 def _local(time: str, zone: ZoneInfo) -> str:

@@ -116,7 +116,7 @@ def _marked(rule: Node, reason: Reason, failed: str | None) -> Iterator[Clause]:
 
 
 def _parts(rule: Node, key: str) -> Iterator[tuple[str, str]]:
-    """The clauses under a key: each element of a list of conditions or caps for itself."""
+    """The clauses under a key: each condition that all must hold, and each cap, for itself."""
     node = rule.get(key)
     if node is None:
         if key in _UNSAID:
@@ -126,8 +126,9 @@ def _parts(rule: Node, key: str) -> Iterator[tuple[str, str]]:
     elif key not in ("audience", "limits"):
         yield key, flow(node.plain())
     else:
-        for child in node.value.values():
-            for part in child.value if child.is_list else [child]:
+        for name, child in node.value.items():
+            # no decision tells which parts of an `any` held
+            for part in child.value if child.is_list and name != "any" else [child]:
                 yield part.path, flow(part.plain())
     if key == "limits" and (node is None or node.get("cooldown") is None):
         yield "limits.cooldown", _COOLDOWN

@@ -118,6 +118,27 @@ def test_why_somebody_got_a_message_and_why_not_the_next_time(nearcast: Command,
     assert "    seen: time = " in second
 
 
+def test_what_an_app_says_of_a_user_cannot_paint_or_fake_lines(nearcast: Command, site: Path, filling: Filling) -> None:
+    filling.step(T0, UserChanged("u-8", attributes={"tier": "\x1b[31mred\n  + audience.all[0]: faked"}))
+    filling.enter_shop("u-8", T0 + 5 * 3_600_000)
+    out = nearcast("explain", site, "--user", "u-8").out
+    assert "    seen: attribute.tier =  [31mred   + audience.all[0]: faked\n" in out
+
+
+def test_of_an_audience_of_which_one_part_is_enough_no_part_is_said_to_have_held(
+    nearcast: Command, site: Path, filling: Filling
+) -> None:
+    rule = site / "rules/hello.yaml"
+    before = "audience: {all: [{consent: marketing}, {attribute: tier, in: [gold]}, {attribute: age, min: 20}]}"
+    either = "[{attribute: tier, in: [iron]}, {attribute: tier, in: [gold]}]"
+    assert before in rule.read_text()
+    rule.write_text(rule.read_text().replace(before, f"audience: {{all: [{{consent: marketing}}], any: {either}}}"))
+    filling.take_site(site, T0)
+    filling.enter_shop("u-7", T0 + DAY_MS)
+    newest = nearcast("explain", site, "--user", "u-7").out.strip().split("\n\n")[-1]
+    assert f"  + audience.any: {either}\n" in newest
+
+
 def test_the_clause_that_failed_is_marked_and_what_was_not_asked_too(
     nearcast: Command, site: Path, filling: Filling
 ) -> None:
