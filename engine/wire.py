@@ -6,11 +6,14 @@ a field never changes. Must not know how inputs came in or where frames are kept
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import zstandard
+
+from engine.ports import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,15 +171,24 @@ class _PackedFrame(Frame, frozen=True):
     inputs: list[Packed | Happened | UserChanged | Ended | Resent | Edited | Erased]  # type: ignore[assignment]
 
 
-class FrameError(ValueError):
+class FrameError(StoreError):
     """A frame that cannot be read: broken, or of another version."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)
 _packed_decoder = msgspec.msgpack.Decoder(_PackedFrame)
-_compress = zstandard.ZstdCompressor(level=1).compress
-_decompress = zstandard.ZstdDecompressor().decompress
+
+
+class _Zstd(threading.local):
+    """A thread's own: one that two threads use at once spoils what it gives, or ends the process."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
 #: Below this, compression costs more than it saves.
 _PLAIN_MAX = 256
 
@@ -184,7 +196,7 @@ _PLAIN_MAX = 256
 def encode_frame(now_ms: int, inputs: Sequence[Input]) -> bytes:
     """The frame as bytes: one byte that tells the packing (0 plain, 1 zstd), then MessagePack."""
     plain = _encoder.encode(Frame(now_ms, list(inputs)))
-    return b"\0" + plain if len(plain) <= _PLAIN_MAX else b"\1" + _compress(plain)
+    return b"\0" + plain if len(plain) <= _PLAIN_MAX else b"\1" + _zstd.compress(plain)
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -213,7 +225,7 @@ def _decoded(data: bytes, decode: Callable[[bytes], Frame]) -> Frame:
     if data[:1] not in (b"\0", b"\1"):
         raise FrameError(f"frame packed in an unknown way, got `{data[:1]!r}`, is it of a newer version")
     try:
-        frame = decode(_decompress(data[1:]) if data[:1] == b"\1" else data[1:])
+        frame = decode(_zstd.decompress(data[1:]) if data[:1] == b"\1" else data[1:])
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise FrameError(f"frame of {len(data)} bytes cannot be read: {error}") from error
     if frame.v != FRAME_VERSION:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
+from connectors.store_errors import RESTORE
 from engine.joined import Joiner, can_join
-from engine.wire import Edited, Frame, Located, read_frame
+from engine.ports import StoreError
+from engine.wire import Edited, Frame, FrameError, Located, read_frame
 from nearcast.ahead import ahead
 
 if TYPE_CHECKING:
@@ -72,7 +74,10 @@ def _some_frames(journal: Journal, after_seq: int) -> Iterator[list[Frame]]:
     some: list[Frame] = []
     size = rows = 0
     for stored in journal.frames(after_seq):
-        frame = read_frame(stored.data)
+        try:
+            frame = read_frame(stored.data)
+        except FrameError as error:
+            raise StoreError(f"frame `{stored.seq}` of the journal: {error}, {RESTORE}") from error
         some.append(frame)
         size += len(stored.data)
         rows += sum(item.borders[-1] for item in frame.inputs if isinstance(item, Located))

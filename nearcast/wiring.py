@@ -104,8 +104,12 @@ class Process:
         self.store.close()
 
     async def broken(self) -> None:
-        """Return when the live loop has ended by itself, and raise what ended it."""
-        await asyncio.shield(self._loop)
+        """Return when the live loop has ended by itself; raise what ended it, or what goes on beside it."""
+        watched = {self._loop, *self._beside}
+        while self._loop in watched:
+            done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
 
 
 async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, map_file: MapFile) -> Process:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connectors.store_sqlite import SqliteStore
-from engine.ports import Checkpoint, Commit
+from engine.ports import Checkpoint, Commit, StoreError
 from engine.site import read_site
 from engine.snapshot import snapshot
 from engine.step import Engine
@@ -43,3 +43,10 @@ def test_a_version_that_would_be_refused_today_goes_on(tmp_path: Path, checkpoin
         back = recover(store, T0)
         assert (back.seq, back.tail, back.engine.site.version) == (1, 0 if checkpoint else 1, site.version)
         assert [rule.id for rule in back.engine.site.rules.rules] == ["hello"]
+
+
+def test_a_frame_that_cannot_be_read_is_named_with_its_mend(tmp_path: Path) -> None:
+    with SqliteStore.open(tmp_path / "a.db") as store:
+        store.commit(Commit(1, 5, b"\x01 whole by its checksum, and no frame"))
+        with pytest.raises(StoreError, match="frame `1` of the journal: .*, restore a copy"):
+            recover(store, 5)
