@@ -12,7 +12,7 @@ from engine.wire import FrameError, UserChanged, decode_frame, encode_frame
 
 
 def test_threads_that_pack_and_unpack_at_once_do_not_spoil_each_others_frames() -> None:
-    # One compressor was shared by all: an export beside pings wrote frames that could never be read, or ended the process.
+    # One compressor was shared: an export beside pings wrote frames that could never be read, or ended the process.
     def work(seed: int) -> bool:
         chance = random.Random(seed)
         whole = True

@@ -48,5 +48,5 @@ def test_a_version_that_would_be_refused_today_goes_on(tmp_path: Path, checkpoin
 def test_a_frame_that_cannot_be_read_is_named_with_its_mend(tmp_path: Path) -> None:
     with SqliteStore.open(tmp_path / "a.db") as store:
         store.commit(Commit(1, 5, b"\x01 whole by its checksum, and no frame"))
-        with pytest.raises(StoreError, match="frame `1` of the journal: .*, restore a copy"):
+        with pytest.raises(StoreError, match=r"frame `1` of the journal: .*, restore a copy"):
             recover(store, 5)
