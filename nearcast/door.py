@@ -38,6 +38,7 @@ class Door:
         self._live = live
         self._store = store
         self._nearby: Nearby | None = None
+        self._resending: set[str] = set()
         self.after_erasure: Callable[[], None] = lambda: None
 
     @property
@@ -127,9 +128,13 @@ class Door:
 
     async def resend(self, key: str) -> bool | None:
         """Send a delivery again. None: there is no such key. False: its state or a stopped rule forbids it."""
-        delivery = await asyncio.to_thread(self._store.delivery, key)
-        if delivery is None:
-            return None
-        if delivery.state not in _RESENDABLE:
-            return False
-        return await self._live.resend(delivery)
+        if key in self._resending:
+            return False  # what the store says of it is out of date as soon as that is committed
+        self._resending.add(key)
+        try:
+            delivery = await asyncio.to_thread(self._store.delivery, key)
+            if delivery is None:
+                return None
+            return delivery.state in _RESENDABLE and await self._live.resend(delivery)
+        finally:
+            self._resending.discard(key)

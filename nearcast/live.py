@@ -89,6 +89,8 @@ class Live:
     _checkpoint_ms: int = 0
     _checkpointing: asyncio.Task[None] | None = None
     _now_ms: int = 0
+    #: Ended deliveries that were asked to be sent again, until that is committed.
+    _resending: dict[str, Delivery] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._writing = Writing(self.clock)
@@ -251,6 +253,10 @@ class Live:
         stopped = {e.key for e in effects.endings if e.state is DeliveryState.CANCELLED}
         if stopped:
             self.dispatcher.cancel(*stopped)
+        for key, expires_ms in effects.resent:
+            delivery = self._resending.pop(key, None)
+            if delivery is not None and key not in stopped:
+                self.dispatcher.add(_once_more(delivery, expires_ms))
         if effects.deliveries:
             request = dict(zip((d.key for d in effects.decisions), effects.requests, strict=True))
             self.dispatcher.add(
@@ -402,17 +408,23 @@ class Live:
         await self.submit((Erased(user),))
 
     async def resend(self, delivery: Delivery) -> bool:
-        """Send an ended delivery again, with its `ttl` counted from now. False: its rule no longer runs."""
+        """Send an ended delivery again, with its `ttl` counted from now. One request at a time may ask for a key.
+
+        False: its rule no longer runs, or it was cancelled while an attempt was made that has not landed yet.
+        """
+        key = delivery.key
+        if self.dispatcher.holds(key):
+            return False
         item = Resent(
-            delivery.key, delivery.decision, delivery.user, delivery.rule, list(delivery.tags), delivery.place,
+            key, delivery.decision, delivery.user, delivery.rule, list(delivery.tags), delivery.place,
             delivery.test, delivery.expires_ms - delivery.created_ms,
         )  # fmt: skip
-        await self.submit((item,))
-        fresh = await asyncio.to_thread(self.store.delivery, delivery.key)
-        if fresh is None or fresh.state is not DeliveryState.PENDING:
-            return False
-        self.dispatcher.add(fresh)
-        return True
+        self._resending[key] = delivery
+        try:
+            await self.submit((item,))
+            return key not in self._resending
+        finally:
+            self._resending.pop(key, None)
 
 
 def _size(waiting: Waiting) -> int:
@@ -447,6 +459,13 @@ def _kept(inputs: Sequence[Input]) -> list[Input]:
 
 def _since(delivery: Delivery, request: int, received_ms: Sequence[float]) -> Delivery:
     return replace(delivery, received_ms=received_ms[request]) if 0 <= request < len(received_ms) else delivery
+
+
+def _once_more(delivery: Delivery, expires_ms: int) -> Delivery:
+    """The delivery as the store has it once it is pending again."""
+    return replace(
+        delivery, state=DeliveryState.PENDING, expires_ms=expires_ms, attempt_open=False, ended_ms=None, detail=""
+    )
 
 
 def _edited(effects: Effects) -> tuple[str, dict[str, bytes]] | None:

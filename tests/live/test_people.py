@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +116,28 @@ async def test_a_failed_message_is_listed_and_is_sent_again_when_asked(tmp_path:
         assert (await process.ask("POST", "/v1/deliveries/none/resend"))[0] == 404
         metrics = await process.metrics()
         assert metrics.sum("nearcast_deliveries_resent_total") == 1
+
+
+@live()
+async def test_of_many_who_ask_at_once_for_a_message_to_be_sent_again_one_is_served(tmp_path: Path) -> None:
+    """Each found it failed before any had sent it: two were served, and it was handed over twice."""
+    async with sink_of(lambda: 400) as sink, process_of(write_site(tmp_path / "site", sink=sink.url)) as process:
+        await process.consent(["d-1"])
+        await process.post({"device": "d-1", "time": process.now_ms(), **IN})
+        await until(lambda: sink.got, "it is tried")
+        for served in range(1, 6):
+            await at_rest(process)
+            [failed] = await process.get("/v1/deliveries?outcome=failed")
+            sink.hold = asyncio.Event()
+            again = f"/v1/deliveries/{failed['key']}/resend"
+            answers = await asyncio.gather(*(process.ask("POST", again) for _ in range(8)))
+            assert sorted(status for status, _ in answers) == [202] + [409] * 7
+            sink.hold.set()
+            await at_rest(process)
+            metrics = await process.metrics()
+            assert len(sink.got) == 1 + served
+            assert metrics.sum("nearcast_deliveries_resent_total") == served
+            assert metrics.sum("nearcast_deliveries_total") == 1 + served
 
 
 def bytes_left(store: Path) -> set[str]:
