@@ -1,7 +1,8 @@
 """Forgetting a person: after the commit that erased them, their bytes go from older frames and checkpoints too.
 
-Owns the order of that work: checkpoints first, then frames, the erasure's own last; so that a crash in between never
-brings anything back. Must not know what a checkpoint holds: a callback rewrites it.
+Owns the order of that work: checkpoints first, then frames, the erasure's own last, so that a crash in between never
+brings anything back; then the log, which still holds the pages as they were. Must not know what a checkpoint holds: a
+callback rewrites it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,18 @@ def rewrite(writer: Writer, erasure: Erasure, change: Callable[[bytes], bytes], 
                     )
     with writer.statement() as connection:
         connection.execute("DELETE FROM erasures WHERE user = ? AND seq = ?", (erasure.user, erasure.seq))
+
+
+def empty_log(writer: Writer) -> bool:
+    """Take the pages as they were out of the write-ahead log too. False while somebody reads the store: call again.
+
+    It waits for no reader: whoever has the writer's turn holds up every ping.
+    """
     with writer.statement() as connection:
-        # The log still holds the pages as they were. With a reader at work it is emptied later, when it starts anew.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        (wait_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            (is_read, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    return not is_read

@@ -46,6 +46,7 @@ class SqliteStore:
         self._lock = lock
         self._tidying = threading.Lock()
         self._seq = 0
+        self._log_is_clean = False
 
     @classmethod
     def open(cls, path: Path, *, readonly: bool = False, create: bool = True) -> SqliteStore:
@@ -158,7 +159,18 @@ class SqliteStore:
         """
         with self._tidying:
             known = replace(erasure, devices=(*erasure.devices, *devices))
+            self._log_is_clean = False
             store_erasure.rewrite(self._write(), known, change, self._name)
+        self.clean_log()
+
+    def clean_log(self) -> bool:
+        """See to it that the write-ahead log has no page as it was before an erasure. False: somebody reads it, again.
+
+        What an earlier process left in the log counts too.
+        """
+        with self._tidying:
+            self._log_is_clean = self._log_is_clean or store_erasure.empty_log(self._write())
+            return self._log_is_clean
 
     # -- the journal -----------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ log = structlog.get_logger("nearcast.upkeep")
 
 #: How often old things are dropped; an erasure does not wait for it.
 EACH_S = 600.0
+#: How long until it is looked again whether nobody reads the store any more.
+READ_AGAIN_S = 5.0
 
 
 class Upkeep:
@@ -34,6 +36,7 @@ class Upkeep:
         self._live = live
         self._clock = clock
         self._asked = asyncio.Event()
+        self._waits = False
 
     def ask(self) -> None:
         """Do it soon."""
@@ -56,6 +59,18 @@ class Upkeep:
         for erasure in await asyncio.to_thread(self._store.erasures):
             await asyncio.to_thread(self._store.rewrite_erased, erasure, (), partial(erase, user=erasure.user))
             log.info("an erased user was taken out of older frames", up_to_frame=erasure.seq)
+        await self._clean_log()
         keep = self._live.engine.site.settings.keep
         while await asyncio.to_thread(self._store.retain, self._clock.now_ms(), keep):
             await asyncio.sleep(0)
+
+    async def _clean_log(self) -> None:
+        """An erasure is done once the log is empty; somebody who reads the store, as a backup does, keeps it full."""
+        clean = await asyncio.to_thread(self._store.clean_log)
+        if not clean:
+            if not self._waits:
+                log.warning("somebody reads the store, so its log may still hold what was erased: it is tried again")
+            asyncio.get_running_loop().call_later(READ_AGAIN_S, self.ask)
+        elif self._waits:
+            log.info("what was erased is out of the log of the store")
+        self._waits = not clean

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from connectors import store_erasure
+from connectors.clock import MachineClock
 from connectors.store_sqlite import Erasure, SqliteStore
 from engine.ports import Checkpoint, DecisionQuery, StoreError
 from engine.wire import NONE, Ended, Erased, Happened, Located, UserChanged, decode_frame
@@ -72,6 +75,42 @@ def test_no_byte_of_the_user_is_left(tmp_path: Path) -> None:
         left = bytes_on_disk(path)
         words = (USER, DEVICE, "secret-", "Secret Name", "e-17")
         assert [word for word in words if word.encode() in left] == []
+
+
+def test_the_log_is_emptied_once_nobody_reads_and_no_commit_waits_for_that(tmp_path: Path) -> None:
+    """Pings waited 5 s for a reader, and what was erased stayed in the log after it."""
+    path, clock = tmp_path / "a.db", MachineClock()
+    store = filled(path)
+    reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM decisions").fetchall()
+    began_s = clock.monotonic_s()
+    store.rewrite_erased(store.erasures()[0], [], erase_state)
+    assert not store.clean_log()
+    assert clock.monotonic_s() - began_s < 2
+    store.commit(commit(43, located([("other-1", None, None)])))
+    assert USER.encode() in bytes_on_disk(path)
+    reader.close()
+    assert store.clean_log()
+    assert USER.encode() not in bytes_on_disk(path)
+    store.close()
+
+
+def test_what_an_earlier_process_left_in_the_log_is_taken_out_of_it(tmp_path: Path) -> None:
+    first, path = tmp_path / "first/a.db", tmp_path / "second/a.db"
+    first.parent.mkdir()
+    store = filled(first)
+    reader = sqlite3.connect(f"file:{first}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM decisions").fetchall()
+    store.rewrite_erased(store.erasures()[0], [], erase_state)
+    shutil.copytree(first.parent, path.parent)  # as a kill would leave it
+    reader.close()
+    store.close()
+    with SqliteStore.open(path) as again:
+        assert again.erasures() == [] and USER.encode() in bytes_on_disk(path)
+        assert again.clean_log()
+        assert USER.encode() not in bytes_on_disk(path)
 
 
 def test_what_is_others_stays_with_its_borders_and_its_place(tmp_path: Path) -> None:
