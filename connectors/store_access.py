@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from connectors.store_errors import store_error
 from connectors.store_schema import open_reader
-from engine.ports import StoreBrokenError
+from engine.ports import StoreBrokenError, StoreDamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -43,6 +43,32 @@ class Turns:
             self._changed.notify_all()
 
 
+class Damage:
+    """Whether the store was found damaged, whoever found it, and who is told of that, once, on any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: StoreDamagedError | None = None
+        self._tell: Callable[[StoreDamagedError], object] | None = None
+
+    def tell(self, tell: Callable[[StoreDamagedError], object]) -> None:
+        """Have this called with what was found, now if it was already."""
+        with self._lock:
+            self._tell = tell
+            found = self._found
+        if found is not None:
+            tell(found)
+
+    def look_at(self, error: Exception) -> None:
+        """Look at an error that came out of the store."""
+        with self._lock:
+            if not isinstance(error, StoreDamagedError) or self._found is not None:
+                return
+            self._found, tell = error, self._tell
+        if tell is not None:
+            tell(error)
+
+
 class Writer:
     """The writing connection. After an error all is rolled back, and it can be used again.
 
@@ -50,8 +76,9 @@ class Writer:
     would be told that all is well, and so nothing is written any more.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, damage: Damage) -> None:
         self._path = path
+        self._damage = damage
         self._connection = connection
         self._turns = Turns()
         self._broken: StoreBrokenError | None = None
@@ -85,6 +112,7 @@ class Writer:
             except sqlite3.Error as error:
                 self._roll_back()
                 explained = store_error(str(self._path), error)
+                self._damage.look_at(explained)
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC:
                     explained = self._broken = StoreBrokenError(str(explained))
                 raise explained from error
@@ -104,8 +132,9 @@ class Writer:
 class Readers:
     """Connections that read, one for each use at a time; they see whole commits and hold up nobody."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, damage: Damage) -> None:
         self._path = path
+        self._damage = damage
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = [open_reader(path)]
         self._closed = False
@@ -120,7 +149,12 @@ class Readers:
         try:
             yield connection
         except sqlite3.Error as error:
-            raise store_error(str(self._path), error) from error
+            explained = store_error(str(self._path), error)
+            self._damage.look_at(explained)
+            raise explained from error
+        except StoreDamagedError as error:
+            self._damage.look_at(error)
+            raise
         finally:
             with self._lock:
                 keep = not self._closed

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.ports import StoreError
+from engine.ports import StoreDamagedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ _MENDS = {
     sqlite3.SQLITE_IOERR: "the disk failed, look at the machine's log and at the disk",
     sqlite3.SQLITE_NOMEM: "the machine is out of memory",
 }
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _OS_MENDS = {
     errno.ENOSPC: _MENDS[sqlite3.SQLITE_FULL],
     errno.EDQUOT: "this user's share of the disk is used up, free some space",
@@ -46,9 +47,16 @@ def store_error(path: str, error: sqlite3.Error | OSError) -> StoreError:
         mend = _OS_MENDS.get(error.errno or 0, "look at the path, its rights and its disk")
         return StoreError(f"store `{path}`: {mend} ({error.strerror or error})")
     code = getattr(error, "sqlite_errorcode", 0)
-    mend = _MENDS.get(code & 0xFF, "this is a mistake in nearcast, please report it")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if code & 0xFF in _DAMAGED:
+        return StoreDamagedError(f"store `{path}`: {_MENDS[code & 0xFF]} ({error}, {name})")
+    mend = _MENDS.get(code & 0xFF, "this is a mistake in nearcast, please report it")
     return StoreError(f"store `{path}`: {mend} ({error}, {name})")
+
+
+def damaged(path: str, found: str) -> StoreDamagedError:
+    """The line for a store at `path` whose own check found something."""
+    return StoreDamagedError(f"store `{path}`: {_MENDS[sqlite3.SQLITE_CORRUPT]} ({found})")
 
 
 @contextmanager

@@ -92,6 +92,10 @@ def _prepare_writer(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
+    # a file that may only be read opens all the same, and would show itself at the first ping
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("ROLLBACK")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors import store_backup, store_checkpoint, store_erasure, store_read, store_retention, store_write
-from connectors.store_access import Readers, Writer
+from connectors.store_access import Damage, Readers, Writer
+from connectors.store_check import Check
 from connectors.store_erasure import Erasure
 from connectors.store_errors import RESTORE, explained
 from connectors.store_forget import Found, Whose, collect
@@ -28,18 +29,27 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.decided import Decided
-    from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoredFrame
+    from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoreDamagedError, StoredFrame
     from engine.settings import Keep
     from rules.facts import Decision
 
 __all__ = ["Erasure", "SqliteStore"]
 
 
+#: How long the check of a store may hold up its start. A larger one is checked to its end beside the running process.
+CHECK_S: Final = 1.0
+
+
 class SqliteStore:
     """The `Journal` in SQLite. Made by `open`; close it, or use it in a `with`."""
 
-    def __init__(self, path: Path, readers: Readers, writer: Writer | None, lock: StoreLock | None) -> None:
+    def __init__(
+        self, path: Path, readers: Readers, writer: Writer | None, lock: StoreLock | None, damage: Damage
+    ) -> None:
         self._path = path
+        self._damage = damage
+        self._check = Check()
+        self._checked = False
         self._name = str(path)
         self._readers = readers
         self._writer = writer
@@ -54,8 +64,9 @@ class SqliteStore:
 
         One process at a time may have it open for writing; `readonly` goes beside that. Raises `StoreError`.
         """
+        damage = Damage()
         if readonly:
-            return cls(path, Readers(path), None, None)
+            return cls(path, Readers(path, damage), None, None, damage)
         if create:
             with explained(str(path)):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +74,9 @@ class SqliteStore:
         lock = StoreLock(path)
         writer: Writer | None = None
         try:
-            writer = Writer(path, open_writer(path, create=create))
-            store = cls(path, Readers(path), writer, lock)
+            writer = Writer(path, open_writer(path, create=create), damage)
+            store = cls(path, Readers(path, damage), writer, lock, damage)
+            store.check(CHECK_S)
             store_checkpoint.drop_unfinished(writer)
             with writer.statement() as connection:
                 store._seq = store_read.last_seq(connection)
@@ -85,12 +97,24 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file and let go of the lock. Closing again does nothing."""
+        self._check.end()
         self._readers.close()
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def check(self, within_s: float | None = None) -> bool:
+        """Check the file, once. False: not done in that time, or the store was closed. Raises `StoreDamagedError`."""
+        if not self._checked:
+            with self._readers.use() as connection:
+                self._checked = self._check.run(connection, self._name, within_s)
+        return self._checked
+
+    def when_damaged(self, tell: Callable[[StoreDamagedError], object]) -> None:
+        """Have this called, once and on any thread, when the file is found damaged, whoever finds it."""
+        self._damage.tell(tell)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

@@ -130,6 +130,10 @@ class StoreError(Exception):
     """The store cannot be used: locked, read-only, full, corrupt, newer. The message says which and how to mend it."""
 
 
+class StoreDamagedError(StoreError):
+    """The store's file is damaged: what is written there may not be found again."""
+
+
 class StoreBrokenError(StoreError):
     """The store can never again tell whether a write of this process is on disk: only a new process can."""
 

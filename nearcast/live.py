@@ -78,6 +78,7 @@ class Live:
     tail_rows: int = 0
     dispatcher: Dispatcher = field(init=False)
     ready: bool = False
+    is_damaged: bool = False
     _queue: deque[Waiting] = field(default_factory=deque)
     _rows: int = 0
     _loop: asyncio.AbstractEventLoop | None = None
@@ -330,13 +331,20 @@ class Live:
             if await self._restored():
                 break
         self._queue.extendleft(reversed(again))
-        self.ready = True
+        self.ready = not self.is_damaged
         self.dispatcher.resume()
         log.info("store commits again", seq=self.seq)
+
+    def damaged(self, error: StoreError) -> None:
+        """The store was found damaged. A start would be refused, so what is promised now could not be kept."""
+        self.is_damaged, self.ready = True, False
+        log.error("the store is damaged: nothing more is taken until it is restored", error=str(error))
 
     async def _restored(self) -> bool:
         """Take the state back from the store and prove with a tick that it commits."""
         now_ms = self._now()
+        if self.is_damaged:
+            return False
         try:
             if await asyncio.to_thread(self.store.room_bytes) < ROOM_BYTES:
                 return False

@@ -7,12 +7,13 @@ Owns when this is done. Must not know how. It works in a thread, in small pieces
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from engine.ports import StoreError
+from engine.ports import StoreDamagedError, StoreError
 from engine.snapshot import SnapshotError, erase
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class Upkeep:
             self._asked.clear()
 
     async def _once(self) -> None:
+        if self._live.is_damaged:
+            return  # to write into it would make it worse
+        with contextlib.suppress(StoreDamagedError):  # who keeps the store has told of it, and takes nothing more
+            await self._tidy()
+
+    async def _tidy(self) -> None:
         for erasure in await asyncio.to_thread(self._store.erasures):
             await asyncio.to_thread(self._store.rewrite_erased, erasure, (), partial(erase, user=erasure.user))
             log.info("an erased user was taken out of older frames", up_to_frame=erasure.seq)
@@ -63,6 +70,7 @@ class Upkeep:
         keep = self._live.engine.site.settings.keep
         while await asyncio.to_thread(self._store.retain, self._clock.now_ms(), keep):
             await asyncio.sleep(0)
+        await asyncio.to_thread(self._store.check)
 
     async def _clean_log(self) -> None:
         """An erasure is done once the log is empty; somebody who reads the store, as a backup does, keeps it full."""

@@ -170,6 +170,8 @@ async def _start(
     door.after_erasure = upkeep.ask
     loop = asyncio.create_task(live.run())
     live.ready = True
+    running = asyncio.get_running_loop()
+    store.when_damaged(lambda error: running.call_soon_threadsafe(live.damaged, error))
     # what an edit stops must not leave before it, nor anything from a process that may not run here
     live.dispatcher.pause()
     live.dispatcher.add(*store.pending())

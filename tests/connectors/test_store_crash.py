@@ -221,7 +221,7 @@ def test_a_disk_that_cannot_confirm_is_never_asked_twice(tmp_path: Path) -> None
             raise error
 
     asked: list[str] = []
-    writer = store_access.Writer(tmp_path / "a.db", Failing())  # type: ignore[arg-type]
+    writer = store_access.Writer(tmp_path / "a.db", Failing(), store_access.Damage())  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="the disk failed"), writer.statement() as connection:
         connection.execute("INSERT")
     with pytest.raises(StoreError, match="the disk failed"), writer.statement():

@@ -33,6 +33,17 @@ def corrupt(path: Path) -> None:
     path.write_bytes(data)
 
 
+def corrupt_within(path: Path) -> None:
+    """As a start meets it by its check alone: a page of a table that it does not read."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE more (data BLOB)")
+        connection.executemany("INSERT INTO more VALUES (?)", [(b"x" * 900,)] * 400)
+    connection.close()
+    data = bytearray(path.read_bytes())
+    data[-80_000:-20_000] = b"\xa5" * 60_000
+    path.write_bytes(data)
+
+
 def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5_000])
 
@@ -62,6 +73,7 @@ def a_folder(path: Path) -> None:
 
 TROUBLES: list[tuple[Callable[[Path], None], str]] = [
     (corrupt, "damaged"),
+    (corrupt_within, "damaged"),
     (cut_off, "damaged"),
     (newer, "newer nearcast"),
     (of_another_program, "another program"),
@@ -93,13 +105,17 @@ async def test_a_store_that_is_none_of_ours_is_refused_in_one_line_and_left_alon
     assert not store.with_name(store.name + "-journal").exists()
 
 
+@pytest.mark.parametrize(("of_file", "of_folder"), [(0o444, 0o555), (0o440, 0o755)], ids=["folder", "file"])
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write everything")
 @live()
-async def test_a_store_that_may_not_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+async def test_a_store_that_may_not_be_written_is_refused_in_one_line(
+    tmp_path: Path, of_file: int, of_folder: int
+) -> None:
+    """With a folder that may be written it started, said that it was ready, and refused the first ping."""
     site = write_site(tmp_path / "site")
     store = closed_store(site / "var")
-    store.chmod(0o444)
-    store.parent.chmod(0o555)
+    store.chmod(of_file)
+    store.parent.chmod(of_folder)
     words = [NEARCAST, "run", str(site), "--listen", "127.0.0.1:0"]
     if os.geteuid() == 0:
         words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
@@ -134,3 +150,26 @@ async def test_an_address_that_is_taken_is_told_in_one_line(tmp_path: Path) -> N
         assert done.returncode == 1
         [line] = done.stderr.strip().splitlines()
         assert f"cannot listen on `127.0.0.1:{first.port}`" in line
+
+
+@live()
+async def test_a_store_that_is_damaged_while_it_runs_is_told_of_loudly_and_takes_nothing_more(tmp_path: Path) -> None:
+    """It went on taking pings, and every look into the store failed by itself."""
+    async with process_of(write_site(tmp_path / "site")) as process:
+        users = [f"u-{n}" for n in range(200)]
+        await process.consent(users)
+        await process.post(*({"device": f"d-{u}", "user": u, "time": process.now_ms(), **IN} for u in users))
+        assert await process.end() == 0
+        await process.start()
+        with process.store.open("r+b") as file:
+            file.seek(12_288)
+            file.write(b"\xa5" * (process.store.stat().st_size - 16_384))
+        await process.ask("GET", "/v1/users/u-100/export")
+        assert not await process.is_ready()
+        status, told = await process.ask("POST", "/v1/pings", json={"device": "d", "time": process.now_ms(), **IN})
+        assert (status, told["error"]) == (503, "unavailable")
+        [line] = process.lines("the store is damaged: nothing more is taken until it is restored")
+        assert line["level"] == "error" and "it is damaged, restore a copy" in line["error"]
+        assert await process.end() == 0
+        done = await command("run", process.site, "--listen", "127.0.0.1:0")
+        assert done.returncode == 1 and "is damaged" in done.stderr

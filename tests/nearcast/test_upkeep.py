@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Standing:
     """As much of a live loop as upkeep looks at."""
 
+    is_damaged = False
+
     def __init__(self) -> None:
         self.engine = Engine(site_of(files_of([circle("shop")])), T0)
 
