@@ -107,10 +107,10 @@ def retry_after(headers: Mapping[str, str], now_ms: int) -> int | None:
 
 
 def _date_ms(text: str) -> int | None:
-    """An HTTP date, in epoch milliseconds."""
+    """An HTTP date, in epoch milliseconds; None for what is none, or is of no year that there is."""
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

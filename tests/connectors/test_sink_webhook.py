@@ -134,6 +134,7 @@ def test_the_wait_that_an_answer_asks_for_is_handed_on() -> None:
         ({"retry-after": "soon"}, None),
         ({"retry-after": "Wed, 25 Nov 2026 08:00:30 GMT"}, 30_000),
         ({"retry-after": "Wed, 25 Nov 2026 07:00:30 GMT"}, 0),
+        ({"retry-after": "Wed, 25 Nov 9999999999999 07:00:30 GMT"}, None),
         ({"retry-after": "Wed, 25 Nov 2026 09:00:05 GMT", "date": "Wed, 25 Nov 2026 09:00:00 GMT"}, 5_000),
     ],
 )
