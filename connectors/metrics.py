@@ -96,9 +96,13 @@ class Metrics:
         try:
             yield
         except Exception:
-            self._all["nearcast_commit_failures_total"].inc()
+            self.commit_failed()
             raise
         self._all["nearcast_commit_seconds"].observe(self._clock.monotonic_s() - began_s)
+
+    def commit_failed(self) -> None:
+        """A commit failed, or a try of a store that could not commit: whoever watches is to see that it lasts."""
+        self._all["nearcast_commit_failures_total"].inc()
 
     def effects(self, effects: Effects) -> None:
         """What one committed step left behind."""

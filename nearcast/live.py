@@ -330,6 +330,7 @@ class Live:
                 return
             if await self._restored():
                 break
+            self.metrics.commit_failed()
         self._queue.extendleft(reversed(again))
         self.ready = not self.is_damaged
         self.dispatcher.resume()
