@@ -102,6 +102,10 @@ class Dispatcher:
         """Whether a delivery has not ended here, such as one whose attempt is under way."""
         return key in self._outbox
 
+    def tried(self, key: str) -> tuple[int, str] | None:
+        """How many attempts were made of a delivery that has not ended here, and what the last came to."""
+        return self._outbox.tried(key)
+
     def add(self, *deliveries: Delivery) -> None:
         """Take in deliveries that were committed, and start what may start."""
         now_ms = self._clock.now_ms()

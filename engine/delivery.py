@@ -131,6 +131,11 @@ class Outbox:
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
+    def tried(self, key: str) -> tuple[int, str] | None:
+        """How many attempts were made of a delivery that has not ended, and what the last came to; None: it has."""
+        entry = self._entries.get(key)
+        return None if entry is None else (entry.attempts, entry.detail)
+
     def counts(self) -> dict[str, int]:
         """How many deliveries have not ended, by channel."""
         return {name: channel.count for name, channel in self._channels.items()}

@@ -119,6 +119,23 @@ async def test_a_failed_message_is_listed_and_is_sent_again_when_asked(tmp_path:
 
 
 @live()
+async def test_of_a_message_that_waits_its_attempts_are_told(tmp_path: Path) -> None:
+    """The store has none of them until it ends, so it was said that none was made."""
+    async with sink_of(lambda: 503) as sink, process_of(write_site(tmp_path / "site", sink=sink.url)) as process:
+        await process.consent(["d-1"])
+        await process.post({"device": "d-1", "time": process.now_ms(), **IN})
+        await until(lambda: len(sink.got) > 1, "it is tried again")
+
+        async def told() -> bool:
+            [waits] = await process.get("/v1/deliveries?outcome=pending")
+            return waits["attempts"] > 1 and waits["detail"] == "answered 503"
+
+        await until(told, "how often it was tried is told")
+        export = await process.get("/v1/users/d-1/export")
+        assert [d["detail"] for d in export["deliveries"]] == ["answered 503"]
+
+
+@live()
 async def test_of_many_who_ask_at_once_for_a_message_to_be_sent_again_one_is_served(tmp_path: Path) -> None:
     """Each found it failed before any had sent it: two were served, and it was handed over twice."""
     async with sink_of(lambda: 400) as sink, process_of(write_site(tmp_path / "site", sink=sink.url)) as process:
