@@ -98,7 +98,7 @@ TABLE: Final = (
     _seconds("nearcast_step_seconds", "One step of the engine: match, presence, timers, decisions."),
     _seconds("nearcast_commit_seconds", "One commit of the store."),
     _seconds("nearcast_delivery_seconds", "From a decision to the end of its delivery, waits included.", channel=()),
-    _counter("nearcast_commit_failures_total", "Commits that failed, and each try, two a second, until one works. What waited was answered 503."),
+    _counter("nearcast_commit_failures_total", "Commits that failed, and later tries. What waited was answered 503."),
     _counter("nearcast_frames_total", "Records of the pings' topic, by what a worker did with them.", result=FRAMES),
     _gauge("nearcast_shards", "Shards that a worker folds, or partitions whose messages a dispatcher delivers."),
     _gauge("nearcast_shards_waiting", "Those of them that wait: for Redis, for the broker, or to be loaded."),
