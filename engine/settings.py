@@ -141,10 +141,12 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """A channel that appends lines to a file. `path` is relative to the site's folder."""
+    """A channel that appends lines to a file. `path` is relative to the site's folder, and stands at `line`."""
 
     name: str
     path: str
+    line: int = field(default=1, compare=False)
+    column: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ def _webhook(record: Record) -> WebhookSettings:
     )
 
 
+def _file(record: Record) -> FileSettings:
+    node = record.at("path")
+    return FileSettings(str(record.node.name), record.get("path"), node.line, node.column)
+
+
 _KIND = Key(Word("webhook", "file", "console"), "where messages go", required=True)
 _KINDS: dict[str, Fields[ChannelSettings]] = {
     "webhook": Fields(
@@ -92,7 +97,7 @@ _KINDS: dict[str, Fields[ChannelSettings]] = {
     "file": Fields(
         "a file channel",
         {"kind": _KIND, "path": Key(Fillable("path"), "the file, seen from the site's folder", required=True)},
-        lambda record: FileSettings(str(record.node.name), record.get("path")),
+        _file,
     ),
     "console": Fields("a console channel", {"kind": _KIND}, lambda record: ConsoleSettings(str(record.node.name))),
 }

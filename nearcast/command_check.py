@@ -18,6 +18,7 @@ from engine.settings import SETTINGS_FILE, WebhookSettings
 from engine.settings_file import read_settings, resolve_env
 from engine.site_draft import read_draft
 from nearcast.fault import ExitCode
+from nearcast.file_channels import misplaced
 from nearcast.folder import read_folder
 from rules.audience import asks_own_place
 from rules.check_texts import fields_of
@@ -53,7 +54,7 @@ class Findings:
 def check_site(site: Path, *, as_json: bool) -> ExitCode:
     """Check the site in a folder and print what was found. Raises `FolderError` when there is no such folder."""
     strays: list[str] = []
-    findings = check_files(read_folder(site, warn=strays.append), os.environ)
+    findings = check_files(read_folder(site, warn=strays.append), os.environ, site)
     findings.warnings[:0] = strays
     if as_json:
         Console(soft_wrap=True, highlight=False, markup=False).out(orjson.dumps(_as_json(findings)).decode())
@@ -62,12 +63,13 @@ def check_site(site: Path, *, as_json: bool) -> ExitCode:
     return ExitCode.GOOD if findings.good else ExitCode.INPUT
 
 
-def check_files(files: Mapping[str, bytes], environ: Mapping[str, str]) -> Findings:
+def check_files(files: Mapping[str, bytes], environ: Mapping[str, str], site: Path) -> Findings:
     """Check a site by its files. Variables of the environment that are missing here are only warned of."""
     draft, mistakes = read_draft(files)
     settings, _ = read_settings(files.get(SETTINGS_FILE, b""))
-    findings = Findings(draft, mistakes)
-    findings.warnings.extend(str(missing) for missing in resolve_env(settings, environ)[1])
+    filled, missing = resolve_env(settings, environ)
+    findings = Findings(draft, sorted([*mistakes, *misplaced(filled, site)]))
+    findings.warnings.extend(map(str, missing))
     if draft is not None:
         findings.failed = run_tests(draft.rules)
         findings.tests = sum(len(rule.tests) for rule in draft.rules.rules)

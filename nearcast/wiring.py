@@ -28,6 +28,7 @@ from geo.mistake import Mistake, MistakesError
 from nearcast.channels import make_channels
 from nearcast.door import Door
 from nearcast.fault import InputFaultError
+from nearcast.file_channels import misplaced
 from nearcast.in_force import tell_site
 from nearcast.live import Live
 from nearcast.map_file import MapFile
@@ -120,6 +121,8 @@ async def start(path: Path, files: Mapping[str, bytes], around: Surroundings, ma
     around.progress("reading the site")
     kept = await asyncio.to_thread(map_file.read)
     site, mistakes = await asyncio.to_thread(read_site, files, previous=kept)
+    if site is not None and (mistakes := misplaced(resolve_env(site.settings, os.environ)[0], path)):
+        site = None
     store = SqliteStore.open(map_file.store)
     try:
         if site is None and store.site() is None:
@@ -156,7 +159,7 @@ async def _start(
 
     def unfit(new: Site) -> list[Mistake]:
         filled, mistakes = resolve_env(new.settings, os.environ)
-        return mistakes or _too_open(host, filled)
+        return mistakes or misplaced(filled, path) or _too_open(host, filled)
 
     async def applied(new: Site) -> None:
         filled = _filled(new.settings)

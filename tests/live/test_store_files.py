@@ -173,3 +173,12 @@ async def test_a_store_that_is_damaged_while_it_runs_is_told_of_loudly_and_takes
         assert await process.end() == 0
         done = await command("run", process.site, "--listen", "127.0.0.1:0")
         assert done.returncode == 1 and "is damaged" in done.stderr
+
+
+@live()
+async def test_a_site_whose_file_channel_is_the_store_does_not_start(tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site", settings="channels: {push: {kind: file, path: var/nearcast.db}}\n")
+    done = await command("run", site, "--listen", "127.0.0.1:0")
+    assert done.returncode == 1
+    [line] = done.stderr.strip().splitlines()
+    assert "`channels.push.path` is the store's" in line

@@ -37,6 +37,38 @@ def test_each_mistake_is_a_line_with_its_place_and_its_mend(nearcast: Command, t
     assert came.err == "4 mistakes, the rules' own tests run when these are mended\n"
 
 
+def test_a_file_channel_may_not_write_over_the_store_nor_into_what_is_read(nearcast: Command, tmp_path: Path) -> None:
+    """One that named the store destroyed it with its first message."""
+    paths = [
+        "var/nearcast.db",
+        "./var/../var/nearcast.db-wal",
+        "rules/sent.yaml",
+        "nearcast.yaml",
+        "var",
+        "link",
+        "a.jsonl",
+    ]
+    lines = [f"  c{n}: {{kind: file, path: {path}}}" for n, path in enumerate([*paths, "a.jsonl", "b.jsonl"])]
+    rule = FILES["rules/hello.yaml"].replace("push:", "c6:")
+    site = make_site(tmp_path, nearcast="\n".join(["channels:", *lines]), rules__hello=rule)
+    (site / "var").mkdir(exist_ok=True)
+    (site / "link").symlink_to("fences/f.geojson")
+    came = nearcast("check", site)
+    assert came.code == 1
+    assert [line for line in came.out.splitlines() if line.startswith("nearcast.yaml")] == [
+        f"nearcast.yaml:{n + 2}:26: `channels.c{n}.path` {what}, choose another such as `var/sent.jsonl`"
+        for n, what in (
+            (0, "is the store's, which would be destroyed, got `var/nearcast.db`"),
+            (1, "is the store's, which would be destroyed, got `./var/../var/nearcast.db-wal`"),
+            (2, "is in `rules/`, from which the site is read, got `rules/sent.yaml`"),
+            (3, "holds the settings, got `nearcast.yaml`"),
+            (4, "is a folder, got `var`"),
+            (5, "is in `fences/`, from which the site is read, got `link`"),
+            (7, "is the file of channel `c6` too, got `a.jsonl`"),
+        )
+    ]
+
+
 def test_a_secret_that_no_webhook_can_be_signed_with_is_a_mistake(nearcast: Command, tmp_path: Path) -> None:
     channels = "channels: {push: {kind: webhook, url: 'https://h/', secrets: [whsec_c2VjcmV0, 'not base64!', '']}}\n"
     came = nearcast("check", make_site(tmp_path, nearcast=channels))
