@@ -57,13 +57,13 @@ def decision_line(decision: Decision) -> dict[str, Any]:
     }
 
 
-def user_lines(user: User) -> dict[str, Any]:
-    """What is known of a user, as their export has it."""
+def user_lines(user: User, after_ms: int) -> dict[str, Any]:
+    """What is known of a user, as their export has it; of events and visits, those after `after_ms`: they are kept."""
     return {
         "attributes": user.attributes, "consent": user.consent, "locale": user.locale,
         "timezone": user.timezone, "tokens": user.tokens,
-        "events": [{"time": instant(t), "type": kind} for t, kind in user.events],
-        "visits": [{"time": instant(t), "place": place} for t, place in user.visits],
+        "events": [{"time": instant(t), "type": kind} for t, kind in user.events if t > after_ms],
+        "visits": [{"time": instant(t), "place": place} for t, place in user.visits if t > after_ms],
         "inside": sorted(user.inside),
         "sends": [{"key": s.key, "rule": s.rule, "time": instant(s.time_ms)} for s in user.sends],
     }  # fmt: skip

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from engine.whereabouts import Whereabouts
     from engine.wire import Ended, Happened, Resent, UserChanged
 
-#: A user's history is cut when it grows by this much, not at each event.
-_PRUNE_EACH = 64
+_HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
 
 
@@ -125,9 +124,6 @@ class People:
             return False
         user = self.known(event.user)
         insort(user.events, (event.time_ms, event.type))
-        if len(user.events) % _PRUNE_EACH == 0:
-            after_ms = user.events[-1][0] - self.keep_ms
-            user.events = [e for e in user.events if e[0] > after_ms]
         return True
 
     def _is_new(self, user: str, event: str, time_ms: int) -> bool:
@@ -136,17 +132,40 @@ class People:
         if event in seen:
             return False
         seen[event] = time_ms
-        if len(seen) % _PRUNE_EACH == 0:
-            after_ms = max(seen.values()) - self.keep_ms
-            self.event_ids[user] = {i: t for i, t in seen.items() if t > after_ms}
         return True
+
+    def forget_old(self, before_ms: int, now_ms: int) -> None:
+        """Forget what is older than it is kept, between a step at `before_ms` and one at `now_ms`.
+
+        Once a day, more often where it is kept for a few days only: it costs a look at everybody. That follows from
+        the steps' instants alone, and rules do not look at what is due to go, so no decision depends on it.
+        """
+        each_ms = min(_DAY_MS, max(_HOUR_MS, self.keep_ms // 8))
+        mark_ms = now_ms // each_ms * each_ms
+        if before_ms >= mark_ms:
+            return
+        upto_ms, sends_upto_ms = mark_ms - self.keep_ms, mark_ms - self.sends_ms
+        for user in self.users.values():
+            if user.events and user.events[0][0] <= upto_ms:
+                user.events = [e for e in user.events if e[0] > upto_ms]
+            if user.sends and user.sends[0].time_ms <= sends_upto_ms:
+                user.sends = [s for s in user.sends if s.time_ms > sends_upto_ms]
+        for name, seen in list(self.event_ids.items()):
+            if min(seen.values()) <= upto_ms:
+                kept = {event: time_ms for event, time_ms in seen.items() if time_ms > upto_ms}
+                if kept:
+                    self.event_ids[name] = kept
+                else:
+                    del self.event_ids[name]
+        if self.whereabouts is not None:
+            self.whereabouts.forget_old(upto_ms)
 
     # -- where they are --------------------------------------------------------------------------------------------
 
     def follow(self, telling: Telling, first: int, end: int) -> None:
         """Note where everybody is after the records from `first` to `end`."""
         if first < end and self.whereabouts is not None:
-            self.whereabouts.follow(telling, first, end, self.keep_ms)
+            self.whereabouts.follow(telling, first, end)
 
     # -- limits ----------------------------------------------------------------------------------------------------
 
@@ -154,9 +173,6 @@ class People:
         """Reserve the limits of a `send` decision whose deliveries have these keys."""
         person = self.known(user)
         insort(person.sends, send, key=lambda s: s.time_ms)
-        if len(person.sends) % _PRUNE_EACH == 0:
-            after_ms = send.time_ms - self.sends_ms
-            person.sends = [s for s in person.sends if s.time_ms > after_ms]
         self.open[send.key] = Open(user, send.rule, set(keys))
 
     def ended(self, ended: Ended) -> bool:

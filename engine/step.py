@@ -104,13 +104,14 @@ class Engine:
         """Fire what is due by `now_ms`, then work the inputs in order."""
         sensed = Sensed(now_ms)
         work = _Judging(sensed, self._judge)
-        self.now_ms = now_ms
+        before_ms, self.now_ms = self.now_ms, now_ms
         # one after the other: an erasure makes the numbers free that what was told before is told by
         for happening in self._fire(now_ms):
             work.decide(happening)
         for item in inputs:
             for happening in self._sense(item, now_ms, sensed):
                 work.decide(happening)
+        self.people.forget_old(before_ms, now_ms)
         return work.effects()
 
     def steps(self, frames: Joined) -> Effects:
@@ -118,6 +119,7 @@ class Engine:
 
         But that `counted` has one entry, and requests are counted over all frames.
         """
+        before_ms = self.now_ms
         sensed, rows = Sensed(int(frames.instants[0])), self.sense.joined(frames)
         work = _Judging(sensed, self._judge)
         for frame in self._through(frames, rows):
@@ -127,6 +129,7 @@ class Engine:
         for telling in self.sense.tellings():
             work.decide(telling)
         sensed.counted.append(counted(rows))
+        self.people.forget_old(before_ms, self.now_ms)
         return work.effects()
 
     def _through(self, frames: Joined, rows: Rows) -> Iterator[int]:

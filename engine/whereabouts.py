@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.devices import enough, longer
 from engine.kernel import kernel
-from engine.layout import ENTERED, EXITED, MOVED, NEVER, NONE, WITH, Array, wide
+from engine.layout import ENTERED, EXITED, MOVED, NONE, WITH, Array, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +30,6 @@ STAY = np.dtype([("entered_ms", np.int64), ("mark", np.int32), ("next", np.int32
 HEAD = np.dtype([("open", np.int32), ("past", np.int32), ("visits", np.int32)])
 #: The stay began with an entered of this very person's, and not with a device that they took over.
 VISIT, _SHIFT = 1, 1
-#: Visits older than they are kept are dropped when so many more have come.
-_PRUNE_EACH = 64
 _USED, _FREE = 0, 1
 _NOBODY = np.array([(NONE, NONE, NONE)], HEAD)
 
@@ -55,14 +53,14 @@ class Whereabouts:
         self._numbers: dict[str, int] = {}
         self._known: tuple[Sequence[Place], Array] = ((), np.zeros(0, np.int32))
 
-    def follow(self, telling: Telling, first: int, end: int, keep_ms: int) -> None:
-        """Note where everybody is after the records from `first` to `end`. Visits are kept for `keep_ms`.
+    def follow(self, telling: Telling, first: int, end: int) -> None:
+        """Note where everybody is after the records from `first` to `end`.
 
         Raises `ValueError` when they tell of devices, users or places that are not there: nothing is noted then.
         """
         self._fit(end - first)
         records, numbers = telling.records[first:end], self._numbers_of(telling.places)
-        if not follow(self.arrays, records, numbers, keep_ms):
+        if not follow(self.arrays, records, numbers):
             raise ValueError("what was told is of another table of devices, or of another site")
 
     def inside(self, name: str) -> dict[str, list[int]]:
@@ -86,6 +84,10 @@ class Whereabouts:
                     if mark & VISIT:
                         found.append((entered_ms, self.places[mark >> _SHIFT]))
         return sorted(found)
+
+    def forget_old(self, upto_ms: int) -> None:
+        """Forget the visits up to an instant; who came then and is there yet stays there."""
+        forget_old(self.arrays, upto_ms)
 
     def met(self) -> list[str]:
         """Everybody who was ever told of."""
@@ -210,7 +212,7 @@ def fits(s: Stays, records: Array, places: int) -> bool:
 
 
 @kernel
-def follow(s: Stays, records: Array, numbers: Array, keep_ms: int) -> bool:
+def follow(s: Stays, records: Array, numbers: Array) -> bool:
     """Follow records of `layout.TOLD`, in order; `numbers` has our number of each place of theirs.
 
     False when one of them leads to nothing that is there: none is followed then.
@@ -236,8 +238,6 @@ def follow(s: Stays, records: Array, numbers: Array, keep_ms: int) -> bool:
         elif record.kind == ENTERED:
             _arrive(s, heads, holder, numbers[record.place], record.time_ms, VISIT)
             heads[holder].visits += 1
-            if heads[holder].visits % _PRUNE_EACH == 0:
-                _prune(s, heads, holder, keep_ms)
         elif record.kind == EXITED:
             _leave(s, heads, holder, numbers[record.place], record.entered_ms)
     return True
@@ -325,27 +325,28 @@ def _leave(s: Stays, heads: Array, holder: int, place: int, entered_ms: int) -> 
 
 
 @kernel
-def _prune(s: Stays, heads: Array, holder: int, keep_ms: int) -> None:
-    """Drop the visits that are older than the newest by more than they are kept."""
+def forget_old(s: Stays, upto_ms: int) -> None:
+    """Forget the visits up to an instant."""
+    for slot in range(s.own.size):
+        _prune(s, s.own, slot, upto_ms)
+    for user in range(s.users.size):
+        _prune(s, s.users, user, upto_ms)
+
+
+@kernel
+def _prune(s: Stays, heads: Array, holder: int, upto_ms: int) -> None:
     head = heads[holder]
-    newest_ms = NEVER
-    for first in (head.open, head.past):
-        at = first
-        while at != NONE:
-            if s.stays[at].mark & VISIT:
-                newest_ms = max(newest_ms, s.stays[at].entered_ms)
-            at = s.stays[at].next
     at = head.open
     while at != NONE:
         stay = s.stays[at]
-        if stay.mark & VISIT and stay.entered_ms <= newest_ms - keep_ms:
+        if stay.mark & VISIT and stay.entered_ms <= upto_ms:
             stay.mark &= ~VISIT
             head.visits -= 1
         at = stay.next
     at, head.past = head.past, NONE
     while at != NONE:
         stay, after = s.stays[at], s.stays[at].next
-        if stay.entered_ms > newest_ms - keep_ms:
+        if stay.entered_ms > upto_ms:
             stay.next = head.past
             head.past = at
         else:

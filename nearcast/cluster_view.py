@@ -83,7 +83,8 @@ class ClusterView:
             return None
         state: dict[str, Any] = {"id": user}
         if person is not None:
-            state |= user_lines(person.user)
+            keep_ms = self._cluster.settings.keep.events_ms
+            state |= user_lines(person.user, self._cluster.clock.now_ms() - keep_ms)
         return state | {"devices": devices, "decisions": decisions, "deliveries": deliveries}
 
     async def _devices(self, names: list[str]) -> dict[str, tuple[str | None, Mapping[str, Any]]]:

@@ -77,8 +77,10 @@ class Door:
             return None
         state: dict[str, Any] = {"id": user}
         if found is not None:
-            state |= user_lines(found)
+            keep_ms = self._live.engine.site.settings.keep.events_ms
+            state |= user_lines(found, self._live.clock.now_ms() - keep_ms)
         state["devices"] = [self._device(slot) for slot in slots]
+        self._tried(kept["deliveries"])
         return state | kept
 
     def _device(self, slot: int) -> dict[str, Any]:
@@ -124,7 +126,15 @@ class Door:
 
     async def deliveries(self, outcome: str | None, limit: int) -> list[dict[str, Any]]:
         """Deliveries of one outcome, or of all, newest first."""
-        return await asyncio.to_thread(self._store.deliveries, outcome, limit)
+        return self._tried(await asyncio.to_thread(self._store.deliveries, outcome, limit))
+
+    def _tried(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """These deliveries, the pending ones with their attempts: of those the store has none until they end."""
+        for line in lines:
+            tried = self._live.dispatcher.tried(line["key"])
+            if tried is not None and line["outcome"] == DeliveryState.PENDING:
+                line["attempts"], line["detail"] = tried
+        return lines
 
     async def resend(self, key: str) -> bool | None:
         """Send a delivery again. None: there is no such key. False: its state or a stopped rule forbids it."""

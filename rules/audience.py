@@ -192,6 +192,12 @@ class Inside(Leaf):
         return found
 
 
+def _since(within_ms: int | None, view: View) -> int:
+    """After which instant is counted. What is older than it is kept may be there yet, and is not looked at."""
+    kept_ms = view.rules.events_ms
+    return view.now_ms - (kept_ms if within_ms is None else min(within_ms, kept_ms))
+
+
 @dataclass(frozen=True, slots=True)
 class EventCount(Leaf):
     """How often an event of a type came within a time: from `least` to `most`."""
@@ -210,7 +216,7 @@ class EventCount(Leaf):
             return None
         count, events, wanted = 0, view.user.events, self.type
         if events:
-            since = -1 if self.within_ms is None else view.now_ms - self.within_ms
+            since = _since(self.within_ms, view)
             for time_ms, kind in events:
                 if time_ms > since and kind == wanted:
                     count += 1
@@ -234,7 +240,7 @@ class Visits(Leaf):
         view.blamed = self
         if view.consents_only or (self.ref is None and view.occasion.place is None):
             return None
-        since = -1 if self.within_ms is None else view.now_ms - self.within_ms
+        since = _since(self.within_ms, view)
         count = sum(1 for time_ms, place in view.user.visits if time_ms > since and self._means(place, view))
         view.values[self.seen] = count
         return self.least <= count and (self.most is None or count <= self.most)

@@ -38,11 +38,15 @@ _NO_PAIRS: tuple[Pair, ...] = ()
 _UTC = ZoneInfo("UTC")
 
 
+#: Longer than anything is kept.
+EVER_MS = 1 << 62
+
+
 @dataclass(slots=True)
 class RuleSet:
     """The rules of a site, in every state, and what they need of its settings. Never changed once it is made.
 
-    `timezone` is the setting's zone.
+    `timezone` is the setting's zone, `events_ms` how long events and visits are kept.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -50,6 +54,7 @@ class RuleSet:
     places: Sequence[Place] = ()
     timezone: ZoneInfo = _UTC
     test_users: frozenset[str] = frozenset()
+    events_ms: int = EVER_MS
     _by_id: dict[str, Rule] = field(init=False, repr=False)
     _transitions: dict[Kind, dict[PlaceRef | None, list[Pair]]] = field(init=False, repr=False)
     _events: dict[str, tuple[Pair, ...]] = field(init=False, repr=False)
@@ -228,6 +233,7 @@ def read_rules(
             tuple(places),
             zone(timezone) or _UTC,
             frozenset(test_users),
+            keep_ms.get("events", EVER_MS),
         ),
         [],
     )

@@ -54,6 +54,50 @@ def reasons(play: Stage) -> list[tuple[str, str]]:
     return [(d.rule, d.reason.value) for e in play.effects for d in e.decisions]
 
 
+OFTEN = """
+id: often
+state: live
+trigger: {event: purchase}
+audience: {all: [{consent: marketing}, {event_count: {type: purchase, min: 2}}, {visits: {place: {id: shop}}}]}
+actions: [{push: {template: hello}}]
+"""
+KEEP = "keep: {events: 10d}\n"
+
+
+def lived_long(days: list[float]) -> Stage:
+    """Somebody enters, leaves and buys on the first day; all is stepped through at each of these days."""
+    play = Stage(site_of(files_of([circle("shop")], rules=OFTEN, settings=INSTANT + KEEP)))
+    play.step([CONSENT])
+    visit(play, 5)
+    play.step([Happened("u-1", "e-1", "purchase", T0 + 10_000)])
+    for day in days:
+        play.wait(day * 86_400)
+    return play
+
+
+def test_what_is_older_than_it_is_kept_goes_also_of_who_is_not_heard_of() -> None:
+    """Histories were cut when they grew by 64, and so never were of most people."""
+    play = lived_long([9])
+    found = play.engine.people.find("u-1")
+    assert found is not None
+    assert (len(found.events), len(found.visits), len(play.engine.people.event_ids)) == (1, 1, 1)
+    play = lived_long([9, 11, 12])
+    back = restore(snapshot(play.engine), play.site)
+    for engine in (play.engine, back):
+        found = engine.people.find("u-1")
+        assert found is not None
+        assert (found.events, found.visits, engine.people.event_ids) == ([], [], {})
+
+
+def test_no_decision_depends_on_when_what_is_old_goes() -> None:
+    for days, at_day in (([], 10.001), ([], 11), ([9, 10.8], 11)):
+        play = lived_long(days)
+        now_ms = T0 + round(at_day * 86_400_000)
+        play.step([Happened("u-1", "e-2", "purchase", now_ms)], now_ms)
+        [decision] = play.effects[-1].decisions
+        assert (decision.reason, decision.values["event_count.purchase"]) == (Reason.AUDIENCE, 1)
+
+
 def test_a_send_has_one_delivery_with_the_keys_of_the_contract() -> None:
     play = stage(ENTER)
     play.step([CONSENT])
