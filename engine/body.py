@@ -9,6 +9,7 @@ good JSON is taken apart all the same, and what holds such a thing is refused al
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import suppress
 from math import nan
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 #: What stands where a body says `NaN` or `Infinity`. Known by identity: `1e400` is JSON, and harms its own field only.
 _NO_JSON_NUMBER: Final = nan
+#: Where a body is too deep to be read as a whole, elements deeper than this are refused by themselves.
+_DEPTH_MAX: Final = 500
+#: What tells the elements of an array apart: texts, runs of brackets, commas; a quote alone begins a text without end.
+_TOKENS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+|,|"', re.DOTALL)
 
 
 def body_elements(body: bytes, *, ndjson: bool, what: str, max_batch: int) -> list[object]:
@@ -84,12 +89,26 @@ def parse(body: bytes, *, empty: str, more: str) -> object:
 def parse_json(text: bytes) -> object:
     """The value of a JSON text, or of one that would be JSON without `NaN`, `Infinity` and lone surrogates.
 
-    Of an array, the elements that hold `NaN` or `Infinity` are `Broken`; else the whole value is.
-    Raises `json.JSONDecodeError`, `UnicodeDecodeError` and `RecursionError`.
+    Of an array, the elements that hold `NaN` or `Infinity`, or are nested too deep, are `Broken`; else the whole value
+    is. Raises `json.JSONDecodeError`, `UnicodeDecodeError` and `RecursionError`.
     """
     whole = text.decode()
     with suppress(msgspec.MsgspecError, RecursionError):
         return msgspec.json.decode(text)
+    try:
+        return _slowly(whole)
+    except RecursionError:
+        flat, deep = _flattened(whole)
+        if not deep:
+            raise
+    value = _slowly(flat)
+    assert isinstance(value, list)
+    for index in deep:
+        value[index] = Broken(RejectReason.OUT_OF_RANGE, f"it is nested deeper than {_DEPTH_MAX}")
+    return value
+
+
+def _slowly(whole: str) -> object:
     odd: list[str] = []
 
     def no_number(token: str) -> float:
@@ -100,6 +119,36 @@ def parse_json(text: bytes) -> object:
     if odd and isinstance(value, list):
         return [_unbroken(part) for part in value]
     return _unbroken(value) if odd else value
+
+
+def _flattened(text: str) -> tuple[str, list[int]]:
+    """An array with `null` for its elements that are nested too deep, and which these are; none where it is no array.
+
+    One look at each quote, comma and run of brackets: nothing is read twice, whatever stands there.
+    """
+    pieces: list[str] = []
+    deep: list[int] = []
+    depth, deepest, index, begin, kept = 0, 0, 0, 1 + len(text) - len(text.lstrip()), 0
+    if text[begin - 1 : begin] != "[":
+        return text, []
+    for token in _TOKENS.finditer(text):
+        shown = token[0]
+        if shown == '"':  # it has no end
+            break
+        if shown[0] in "[{":
+            depth += len(shown)
+            deepest = max(deepest, depth)
+        elif shown[0] in "]}":
+            depth -= len(shown)
+        if depth == 0 or (depth == 1 and shown == ","):
+            if deepest > _DEPTH_MAX:
+                pieces += text[kept:begin], "null"
+                kept = token.end() - 1
+                deep.append(index)
+            deepest, index, begin = 0, index + 1, token.end()
+        if depth <= 0:
+            break
+    return "".join((*pieces, text[kept:])), deep
 
 
 def _unbroken(value: object) -> object:

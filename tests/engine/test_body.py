@@ -53,3 +53,29 @@ def test_of_a_user_there_is_one_object(body: bytes, told: str) -> None:
     with pytest.raises(BodyError) as caught:
         decode_user("u", body)
     assert (caught.value.status, caught.value.text) == (400, told)
+
+
+DEEP = b'{"b":' + b"[" * 5_000 + b'"],["' + b"]" * 5_000 + b"}"
+TOO_DEEP = Broken(RejectReason.OUT_OF_RANGE, "it is nested deeper than 500")
+
+
+@pytest.mark.parametrize(
+    ("body", "elements"),
+    [
+        (b'[{"a":"]\\""},' + DEEP + b',{"c":3}]', [{"a": ']"'}, TOO_DEEP, {"c": 3}]),
+        (b" [" + DEEP + b" ]\n", [TOO_DEEP]),
+        (b"[" * 5_000 + b"]" * 5_000, [TOO_DEEP]),
+        (b"[" + DEEP + b", 1 ," + DEEP + b', {"n": NaN}, [[]]]', [TOO_DEEP, 1, TOO_DEEP, ..., [[]]]),
+    ],
+)
+def test_an_element_that_is_nested_too_deep_does_not_harm_its_neighbours(body: bytes, elements: list[object]) -> None:
+    """The whole body was refused, though of lines only that line."""
+    found = body_elements(body, ndjson=False, what="ping", max_batch=9)
+    assert [want if want is ... else got for got, want in zip(found, elements, strict=True)] == elements
+
+
+@pytest.mark.parametrize("body", [DEEP, b"[" * 5_000, b"[" + DEEP, b"[" + DEEP + b',"' + b'\\"' * 500_000])
+def test_what_is_too_deep_and_no_array_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(BodyError) as caught:
+        body_elements(body, ndjson=False, what="ping", max_batch=9)
+    assert caught.value.status == 400
