@@ -35,6 +35,8 @@ _MENDS = {
     errno.ENOENT: "it links to nothing: mend the link or take it out",
     errno.ELOOP: "it links to itself: mend the link or take it out",
     errno.ENOTDIR: "make it a folder and put its files there",
+    errno.EMFILE: "raise the limit of this process (`ulimit -n`, `LimitNOFILE`)",
+    errno.ENFILE: "the machine has no more, look at what else runs there",
 }
 
 #: Of each file its name, when it was changed, and its size.

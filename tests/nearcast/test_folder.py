@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -69,3 +71,17 @@ def test_a_link_to_itself_too(site: Path) -> None:
     (site / "rules/loop.yaml").symlink_to("loop.yaml")
     with pytest.raises(FolderError, match=r"it links to itself: mend the link or take it out"):
         read_folder(site)
+
+
+def test_a_process_with_too_many_open_files_is_not_told_of_rights(site: Path) -> None:
+    """Each connection is one: the site was said to have wrong rights when clients were many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = os.open(site / "nearcast.yaml", os.O_RDONLY)
+    os.close(taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken, hard))
+    try:
+        with pytest.raises(FolderError, match="Too many open files") as caught:
+            read_folder(site)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert str(caught.value).endswith("raise the limit of this process (`ulimit -n`, `LimitNOFILE`)")
