@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -40,6 +41,7 @@ _debug = False
 def main() -> NoReturn:
     """Run the command line and leave with its exit code: 0 good, 1 input at fault, 2 command line, 3 our own fault."""
     code: int | None = ExitCode.GOOD
+    _print_what_it_can(sys.stdout, sys.stderr)
     collect_seldom()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy has threads made at its import, for what we never do
     try:
@@ -58,6 +60,13 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the one place where our own bugs end
         _ours(error)
     sys.exit(code or ExitCode.GOOD)
+
+
+def _print_what_it_can(*outs: object) -> None:
+    """What a terminal has no letters for is written as its number: a name in it must not end the command."""
+    for out in outs:
+        if isinstance(out, TextIOWrapper):
+            out.reconfigure(errors="backslashreplace")
 
 
 def _unwritten(error: OSError) -> NoReturn:

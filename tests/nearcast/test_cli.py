@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from nearcast.cli import app
 from nearcast.command_explain import parse_since
 from nearcast.replay_options import DemoOptions, ReplayOptions, RunOptions
+from tests.nearcast.command import make_site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,3 +227,13 @@ def test_since_is_ago_or_an_instant_or_the_sites_local_time() -> None:
     assert parse_since("90s", 100_000, "UTC") == 10_000
     assert parse_since("2026-11-25T17:00+09:00", 0, "UTC") == 1_795_593_600_000
     assert parse_since("2026-11-25T17:00", 0, "Asia/Tokyo") == 1_795_593_600_000
+
+
+def test_a_terminal_that_has_no_letters_for_a_name_gets_their_numbers(tmp_path: Path) -> None:
+    """Commands such as `explain` ended with 3 in the middle of what they printed."""
+    site = make_site(tmp_path, nearcast="timezone: \u5e97\n")
+    code = f"import sys; sys.argv = ['nearcast', 'check', {str(site)!r}]; from nearcast.cli import main; main()"
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=plain, timeout=60, check=False)
+    assert (done.returncode, b"fault of ours" in done.stderr) == (1, False), done.stderr
+    assert b"got `\\u5e97`" in done.stdout
