@@ -5,7 +5,8 @@ Owns how they are written and their limits. Raises `RefusedRequest` 400 for all 
 
 from __future__ import annotations
 
-from math import isfinite
+import re
+from math import nan
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _DIGITS_MAX: Final = 18
+#: Python's own reader takes `1_0` and other scripts' digits too.
+_DEGREES: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ENCODED: Final = "is it encoded as it should be?"
 
 
@@ -55,11 +58,8 @@ def degrees(request: web.Request, name: str, most: int) -> float:
     text = request.query.get(name)
     if text is None:
         raise RefusedRequest(400, f"`{name}` is missing, write `?lat=35.69&lng=139.70`")
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or abs(value) > most:
+    value = float(text) if _DEGREES.fullmatch(text) else nan
+    if not abs(value) <= most:
         raise _wrong(name, f"must be from -{most} to {most} degrees", text, "write it such as `35.69`")
     return value
 

@@ -210,7 +210,20 @@ async def test_places_near_are_the_nearest_first(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "lat=35", "lng=139", "lat=a&lng=1", "lat=91&lng=1", "lat=1&lng=181", "lat=nan&lng=1", "lat=inf&lng=0"]
+    "query",
+    [
+        "",
+        "lat=35",
+        "lng=139",
+        "lat=a&lng=1",
+        "lat=91&lng=1",
+        "lat=1&lng=181",
+        "lat=nan&lng=1",
+        "lat=inf&lng=0",
+        "lat=1_0&lng=1",
+        "lat=%EF%BC%91&lng=1",
+        "lat=1e999&lng=1",
+    ],
 )
 @over_http()
 async def test_a_point_that_is_none_is_400(served: Served, query: str) -> None:
