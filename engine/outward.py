@@ -127,6 +127,11 @@ def delivery_line(found: Delivery) -> dict[str, Any]:
     }
 
 
+def ttl_most_ms(body: bytes) -> int:
+    """How long a stored delivery's message may be of use, from its body, which has whole seconds of it."""
+    return int(orjson.loads(body)["data"]["ttl_s"]) * 1000 + 999
+
+
 def message_of(body: bytes) -> dict[str, Any]:
     """The line of `message_line`, taken from a stored delivery's body. Raises `ValueError` when it is none of ours."""
     whole = orjson.loads(body)

@@ -16,7 +16,7 @@ import structlog
 
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from connectors.writing import Writing
-from engine.outward import decision_line, message_line
+from engine.outward import decision_line, message_line, ttl_most_ms
 from engine.pings import located, with_own_names
 from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
 from engine.snapshot import Copied, copied, packed
@@ -424,9 +424,11 @@ class Live:
         key = delivery.key
         if self.dispatcher.holds(key):
             return False
+        # one that was sent again before expires that much later: what it had then is no `ttl`
+        ttl_ms = min(delivery.expires_ms - delivery.created_ms, ttl_most_ms(delivery.body))
         item = Resent(
             key, delivery.decision, delivery.user, delivery.rule, list(delivery.tags), delivery.place,
-            delivery.test, delivery.expires_ms - delivery.created_ms,
+            delivery.test, ttl_ms,
         )  # fmt: skip
         self._resending[key] = delivery
         try:

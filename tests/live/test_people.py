@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,6 +156,9 @@ async def test_of_many_who_ask_at_once_for_a_message_to_be_sent_again_one_is_ser
             assert len(sink.got) == 1 + served
             assert metrics.sum("nearcast_deliveries_resent_total") == served
             assert metrics.sum("nearcast_deliveries_total") == 1 + served
+        [failed] = await process.get("/v1/deliveries?outcome=failed")
+        expires_ms = datetime.fromisoformat(failed["expires"]).timestamp() * 1000
+        assert expires_ms < process.now_ms() + 3_600_000 + 1_000, "each time its `ttl` counts from then"
 
 
 def bytes_left(store: Path) -> set[str]:
