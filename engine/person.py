@@ -195,8 +195,8 @@ class SharedPeople(People):
             return known[1] == self.offset
         person.event_ids[event.id] = (event.time_ms, self.offset)
         insort(person.user.events, (event.time_ms, event.type))
-        if len(person.user.events) % 64 == 0:
-            after_ms = person.user.events[-1][0] - self.keep_ms
+        after_ms = person.user.events[-1][0] - self.keep_ms
+        if person.user.events[0][0] <= after_ms:
             person.user.events = [e for e in person.user.events if e[0] > after_ms]
         self._prune(person)
         return True
@@ -250,8 +250,8 @@ class SharedPeople(People):
         if self.has_seen(user) or send.key in person.open or any(s.key == send.key for s in person.user.sends):
             return
         insort(person.user.sends, send, key=lambda s: s.time_ms)
-        if len(person.user.sends) % 64 == 0:
-            after_ms = send.time_ms - self.sends_ms
+        after_ms = send.time_ms - self.sends_ms
+        if person.user.sends[0].time_ms <= after_ms:
             person.user.sends = [s for s in person.user.sends if s.time_ms > after_ms]
         person.open[send.key] = Open(user, send.rule, set(keys))
 
@@ -266,8 +266,8 @@ class SharedPeople(People):
 
     def _visited(self, person: Person, time_ms: int, place: str) -> None:
         insort(person.user.visits, (time_ms, place))
-        if len(person.user.visits) % 64 == 0:
-            after_ms = person.user.visits[-1][0] - self.keep_ms
+        after_ms = person.user.visits[-1][0] - self.keep_ms
+        if person.user.visits[0][0] <= after_ms:
             person.user.visits = [v for v in person.user.visits if v[0] > after_ms]
 
 

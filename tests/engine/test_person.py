@@ -176,6 +176,14 @@ def test_a_field_keeps_what_was_written_last_whoever_comes_first() -> None:
     )  # fmt: skip
 
 
+def test_what_is_older_than_it_is_kept_goes_with_the_next_event() -> None:
+    people = SharedPeople(shard=1, keep_ms=1_000)
+    for offset, time_ms in enumerate([100, 600, 1_100]):
+        people.offset = offset
+        assert people.happened(Happened("u-1", f"e-{time_ms}", "buy", time_ms))
+    assert people.known("u-1").events == [(600, "buy"), (1_100, "buy")]
+
+
 def test_a_change_that_came_as_an_event_counts_once_whatever_was_written_since() -> None:
     person = Person(User("u"))
     agrees = UserChanged("u", consent={"marketing": True}, id="e-1", time_ms=T0)
