@@ -117,7 +117,7 @@ class _Edit:
             gone = fence is None or (fence in self.changed and fence not in stays)
             if fence in released and row.entered_ms is not None:
                 gone = gone or clock_ms + self.after.detections[fence].silence_ms < at_ms
-                row.row_ms = min(clock_ms, at_ms) if row.count == 0 else row.row_ms
+                row.row_ms = at_ms if row.count == 0 else row.row_ms
             if gone and row.entered_ms is not None:
                 left_ms = max(at_ms, row.entered_ms)  # an earlier edit may have begun it ahead of the device's clock
                 self._tell(slot, EXITED, row.fence, left_ms, row.entered_ms, now_ms)

@@ -99,12 +99,9 @@ class Hearing:
             signal = self.signals[number]
             if entered_ms is not None:
                 self._enter(number, entered_ms)
-            elif signal.entered_ms is not None and signal.good_ms == time_ms:
-                if signal.waits:
-                    signal.waits = False
-                    self._tell_dwelled(number, time_ms)
-                if self.view.holds[number] >= 0 and self.view.dwells[self.view.holds[number]]:
-                    self._hold(number, time_ms)
+            elif signal.waits and signal.good_ms == time_ms:
+                signal.waits = False
+                self._tell_dwelled(number, time_ms)
             if left is not None and entered_ms is not None:
                 self._release(left, entered_ms)
         clock[self.slot] = max(int(clock[self.slot]), time_ms)
@@ -140,13 +137,11 @@ class Hearing:
         signal.entered_ms, signal.dwelled_ms, signal.waits = time_ms, 0, False
         signal.lead_ms, signal.lead_count = NEVER, 0
         self._tell(ENTERED, self.view.fence_count + number, time_ms, SIGHTING, time_ms)
-        if self.view.holds[number] >= 0:
-            self._hold(number, time_ms)
-
-    def _hold(self, number: int, time_ms: int) -> None:
-        """Being heard in the zone counts as a fix surely in its fence."""
+        fence = self.view.holds[number]
+        if fence < 0:
+            return
         self.devices.make_room(self.view.asks, self.slot, 1)
-        state, fence = self.devices.state, self.view.holds[number]
+        state = self.devices.state
         n = hold(state, self.view.asks, self.slot, take(state, self.slot), fence, time_ms, self.request, self.now_ms)
         finish(state, self.view.asks, self.slot, n, self._held())
 

@@ -92,7 +92,7 @@ def on_fix(
 
 @kernel
 def hold(s: State, asks: Asks, d: int, n: int, fence: int, time_ms: int, request: int, now_ms: int) -> int:
-    """The device is heard in a zone that is inside `fence`: it is there too. Returns the number of rows."""
+    """The device entered a zone that is inside `fence`: it is there too. Returns the number of rows."""
     k = _row_of(s, n, fence)
     if k == n or s.rows[k].fence != fence:
         insert(s, n, k, fence, NEVER)
@@ -120,7 +120,7 @@ def release(s: State, asks: Asks, d: int, n: int, fence: int, time_ms: int, requ
         _exit(s, d, k, time_ms, SILENT, request, now_ms)
         remove(s, n, k)
         return n - 1
-    s.rows[k].row_ms = min(s.table[d].clock_ms, time_ms)
+    s.rows[k].row_ms = time_ms
     return n
 
 
@@ -278,10 +278,10 @@ def _exit(s: State, d: int, k: int, time_ms: int, cause: int, request: int, now_
 def _dwell(s: State, asks: Asks, d: int, k: int, held: Array, due_ms: int, request: int, now_ms: int) -> None:
     """A dwell time is past. It is told if the device was seen lately, else at the next fix that is in."""
     row, device = s.rows[k], s.table[d]
-    seen_ms = device.clock_ms if is_among(held, row.fence) else device.fix_ms
+    seen_ms = device.fix_ms
     if row.count == 0:
         seen_ms = max(seen_ms, row.row_ms)
-    if due_ms - seen_ms > asks.fences[row.fence].max_silence_ms:
+    if due_ms - seen_ms > asks.fences[row.fence].max_silence_ms and not is_among(held, row.fence):
         row.waits = 1
     else:
         _tell_dwelled(s, asks, d, k, due_ms, request, now_ms)
