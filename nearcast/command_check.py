@@ -19,7 +19,7 @@ from engine.settings_file import read_settings, resolve_env
 from engine.site_draft import read_draft
 from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
-from rules.audience import asks_own_place
+from rules.audience import asks_own_place, withheld
 from rules.check_texts import fields_of
 from rules.testing import run_tests
 
@@ -100,6 +100,9 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
+    for purpose in sorted(set(withheld(rule.audience))) if rule.audience is not None else ():
+        why = "it is asked as if it were given, keep who opted out as an attribute"
+        yield f"rule `{rule.id}` reaches nobody by the consent `{purpose}` in a `not`: {why}"
 
 
 def _placeless_warnings(rule: Rule, templates: Mapping[str, Template]) -> Iterator[str]:

@@ -172,6 +172,20 @@ actions: [{{push: {{title: "{{user.id}}", body: "at {{place.name}}", collapse_ke
     ]
 
 
+def test_check_warns_of_a_consent_in_a_not(nearcast: Command, tmp_path: Path) -> None:
+    rule = """id: stop
+trigger: {event: entered}
+audience: {all: [{consent: ads}, {not: {any: [{consent: optout}, {not: {consent: mail}}]}}]}
+actions: [{push: {title: Hi, body: There}}]
+"""
+    came = nearcast("check", make_site(tmp_path, rules__hello=rule))
+    assert came.code == 0, came
+    why = "it is asked as if it were given, keep who opted out as an attribute"
+    assert [line for line in came.err.splitlines() if "consent" in line] == [
+        f"warning: rules/hello.yaml:1: rule `stop` reaches nobody by the consent `optout` in a `not`: {why}"
+    ]
+
+
 def test_an_empty_folder_is_a_site_that_sends_nothing(nearcast: Command, tmp_path: Path) -> None:
     came = nearcast("check", tmp_path)
     assert came.code == 0
