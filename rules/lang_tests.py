@@ -59,9 +59,10 @@ _EVENT: Fields[Any] = Fields(
     "an event",
     {
         "type": Key(name("purchase"), "its type", required=True),
+        "id": Key(Text(most=256), "its id"),
         "data": Key(Table(Anything(), pattern=".", example="sku"), "its data"),
     },
-    lambda record: (record.get("type"), record.get("data", {})),
+    lambda r: (r.get("type"), r.get("id", "test"), r.get("data", {})),
 )
 _PAST_EVENT: Fields[Any] = Fields(
     "an event",
@@ -113,7 +114,7 @@ def _given(record: Record) -> Case | None:
     if record.get("timer") is False:
         record.wrong("timer", "can only be `true`", "remove it")
     user: dict[str, Any] = record.get("user", {})
-    event_type, data = record.get("event", (None, {}))
+    event_type, event_id, data = record.get("event", (None, None, {}))
     accuracy = record.get("accuracy", 0.0)
     kind = _KINDS.get(happens[0], Kind.EVENT if happens == ["event"] else Kind.TIMER)
     return Case(
@@ -124,6 +125,7 @@ def _given(record: Record) -> Case | None:
         place=record.get(happens[0]) if happens[0] in _KINDS else None,
         dwell_ms=record.get("for"),
         event_type=event_type,
+        event_id=event_id,
         data=data,
         attributes={key: value for key, value in user.items() if key not in _OWN},
         consent=frozenset(user.get("consent", ())),

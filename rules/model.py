@@ -79,8 +79,8 @@ class Action:
 class Case:
     """One of a rule's own tests: what is given, and what must come of it (a reason, or `none`: no decision).
 
-    `kind` and `place` (an id) or `event_type` and `data` say what happens `at`; a local time is told in the place's
-    zone. `late_ms` is how much later it is decided. `line` and `column` say where the test stands.
+    `kind` and `place` (an id) or `event_type`, `event_id` and `data` say what happens `at`; a local time is told in the
+    place's zone. `late_ms` is how much later it is decided. `line` and `column` say where the test stands.
     """
 
     kind: Kind
@@ -90,6 +90,7 @@ class Case:
     place: str | None = None
     dwell_ms: int | None = None
     event_type: str | None = None
+    event_id: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     consent: frozenset[str] = frozenset()

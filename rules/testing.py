@@ -67,7 +67,7 @@ def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Pla
     at_ms = resolve(case.at, zone)
     occasion = Occasion(
         case.kind, "test", at_ms, case.user, None if place is None else _DEVICE, place, "fix", case.dwell_ms,
-        case.accuracy_m, case.mocked, case.event_type, "test", case.data, rule.id,
+        case.accuracy_m, case.mocked, case.event_type, case.event_id, case.data, rule.id,
     )  # fmt: skip
     trigger, occasion, why = _trigger(rule, occasion, inside, ruleset)
     if trigger is None:

@@ -114,6 +114,8 @@ def test_what_is_given_is_judged(given: str, then: str, body: str) -> None:
         ("event: {type: p, data: {x: 1}}", "sent", "{event: p, where: {data.x: 1}}"),
         ("event: {type: p, data: {x: 2}}", "none", "{event: p, where: {data.x: 1}}"),
         ("event: {type: q}", "none", "{event: p}"),
+        ("event: {type: p, id: e-1}", "sent", "{event: p, where: {id: [e-1, e-2]}}"),
+        ("event: {type: p, id: e-3}", "none", "{event: p, where: {id: [e-1, e-2]}}"),
         ("timer: true", "sent", "{event: timer, at: 17:10, timezone: Asia/Tokyo}"),
         ("timer: true", "none", "{event: timer, at: 17:11, timezone: Asia/Tokyo}"),
         ("timer: true", "none", "{event: timer, at: 17:10, days: [thu], timezone: Asia/Tokyo}"),
