@@ -78,7 +78,7 @@ _SENT: Fields[Sent] = Fields(
         "at": _AT,
         "rule": Key(Noted("rule", name("shinjuku-wed-timesale")), "by which rule; this one by default"),
         "place": Key(_PLACE_ID, "at which place; the test's own by default"),
-        "tags": Key(OneOrMore(name("promotional")), "with which tags; the rule's by default"),
+        "tags": Key(OneOrMore(name("promotional")), "with which tags; that rule's by default"),
     },
     lambda r: Sent(r.get("at"), r.get("rule"), r.get("place"), None if r.get("tags") is None else tuple(r.get("tags"))),
 )

@@ -124,6 +124,8 @@ def test_what_is_given_is_judged(given: str, then: str, body: str) -> None:
         ("timer: true", "none", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
         ("timer: true, inside: [soho, shinjuku]", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
         ("timer: true", "sent", "{any: [{event: timer, at: 03:00}, {event: timer, at: 08:10}]}"),
+        # two phones: it is ten past five where one of them is
+        ("timer: true, inside: [store-shinjuku, soho]", "sent", "{event: timer, at: 17:10, inside: {tag: own-store}}"),
     ],
 )
 def test_each_kind_of_occasion_can_happen(given: str, then: str, trigger: str) -> None:
@@ -210,6 +212,11 @@ def test_a_timer_that_is_not_due_says_when_it_is() -> None:
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
     )
     assert line.endswith("wants `sent`, got `none`, the timer is not due then, but at 2026-11-25T17:11:00+09:00")
+
+
+def test_a_timer_that_comes_too_late_to_ring_says_so() -> None:
+    (line,) = failures(f"{{{ADS}, timer: true, {WEDNESDAY}, late: 16m}}", "stale", trigger="{event: timer, at: 08:10}")
+    assert line.endswith("wants `stale`, got `none`, a timer that is later than `max_event_age` does not ring any more")
 
 
 def test_a_timer_for_users_inside_says_so() -> None:
