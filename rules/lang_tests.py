@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.facts import Kind, Reason
 from rules.lang_triggers import PLACE_NAME
-from rules.model import Case, Sent
+from rules.model import Before, Case, Sent
 from rules.scalars import Anything, Distance, Duration, Flag, Text, Word, WordOr, Zone, instant, name
 from rules.shapes import Fields, Key, Listing, Noted, OneOrMore, Record, Shape, Table
 
@@ -54,6 +54,11 @@ class _User(Shape[dict[str, Any]]):
         return self.attributes.schema() | {"properties": properties}
 
 
+def _before(record: Record) -> Before:
+    node = record.at("at")
+    return Before(record.get("at"), node.line, node.column)
+
+
 _AT = Key(instant(), "when; without an offset, in the place's zone", required=True)
 _EVENT: Fields[Any] = Fields(
     "an event",
@@ -67,10 +72,10 @@ _EVENT: Fields[Any] = Fields(
 _PAST_EVENT: Fields[Any] = Fields(
     "an event",
     {"type": Key(name("purchase"), "its type", required=True), "at": _AT},
-    lambda r: (r.get("type"), r.get("at")),
+    lambda r: (r.get("type"), _before(r)),
 )
 _PAST_VISIT: Fields[Any] = Fields(
-    "a visit", {"place": Key(_PLACE_ID, "its place", required=True), "at": _AT}, lambda r: (r.get("place"), r.get("at"))
+    "a visit", {"place": Key(_PLACE_ID, "its place", required=True), "at": _AT}, lambda r: (r.get("place"), _before(r))
 )
 _SENT: Fields[Sent] = Fields(
     "a message sent before",
@@ -80,7 +85,7 @@ _SENT: Fields[Sent] = Fields(
         "place": Key(_PLACE_ID, "at which place; the test's own by default"),
         "tags": Key(OneOrMore(name("promotional")), "with which tags; that rule's by default"),
     },
-    lambda r: Sent(r.get("at"), r.get("rule"), r.get("place"), None if r.get("tags") is None else tuple(r.get("tags"))),
+    lambda r: Sent(_before(r), r.get("rule"), r.get("place"), None if r.get("tags") is None else tuple(r.get("tags"))),
 )
 
 GIVEN_KEYS = {

@@ -20,10 +20,9 @@ from rules.zones import clock_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from rules.model import Case, Rule, Sent, Trigger
+    from rules.model import Before, Case, Rule, Sent, Trigger
     from rules.place import Place
     from rules.ruleset import RuleSet
 
@@ -35,6 +34,7 @@ _NOT_TAKEN = "no trigger of the rule takes it"
 def run_tests(ruleset: RuleSet) -> list[Mistake]:
     """Run every rule's own tests. Each that fails is a mistake at its place, with what came instead.
 
+    Of one that gives as before what was after, that is the mistake.
     A test of a `draft` or `paused` rule is judged as if it were `live`; a test that names no user has a test user.
     """
     places = {place.id: place for place in ruleset.places}
@@ -50,6 +50,9 @@ def run_tests(ruleset: RuleSet) -> list[Mistake]:
 
 def _run(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Place]) -> Mistake | None:
     trial = _Trial(rule if rule.acts else dataclasses.replace(rule, state="live"), case, ruleset, places)
+    slip = trial.slip()
+    if slip is not None:
+        return slip
     decision, why = trial.decision()
     came = NONE if decision is None else decision.reason.value
     if came == case.then:
@@ -77,6 +80,18 @@ class _Trial:
         self.zone = self.ruleset.timezone if here is None else self.ruleset.zone_of(self.places[here])
         self.at_ms = resolve(self.case.at, self.zone)
         self.now_ms = self.at_ms + self.case.late_ms
+
+    def slip(self) -> Mistake | None:
+        """The first of what is given as before that was not yet when the rule decided: the test would prove nothing."""
+        case = self.case
+        given = [("events", at) for _, at in case.events] + [("visits", at) for _, at in case.visits]
+        for key, before in [*given, *(("sent_before", sent.at) for sent in case.sent)]:
+            time_ms = self._instant(before)
+            if time_ms > self.now_ms:
+                what = f"`{key}` in a test of `{self.rule.id}` is after `at`" + (" and `late`" if case.late_ms else "")
+                came, mend = clock_text(time_ms, self.zone), "give an earlier time, for it tells what was before"
+                return Mistake(self.rule.file, before.line, before.column, what, came, mend)
+        return None
 
     def decision(self) -> tuple[Decision | None, str]:
         """What the rule decides, or None and why no trigger takes what happens."""
@@ -167,8 +182,8 @@ class _Trial:
         place = sent.place or (None if here is None else here.id)
         return Send(f"sent-{number}", sender.id, tags, place, self._instant(sent.at), sender.test)
 
-    def _instant(self, moment: int | datetime) -> int:
-        return resolve(moment, self.zone)
+    def _instant(self, before: Before) -> int:
+        return resolve(before.at, self.zone)
 
 
 def _found_by(

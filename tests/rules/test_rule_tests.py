@@ -219,6 +219,31 @@ def test_a_timer_that_comes_too_late_to_ring_says_so() -> None:
     assert line.endswith("wants `stale`, got `none`, a timer that is later than `max_event_age` does not ring any more")
 
 
+@pytest.mark.parametrize(
+    ("before", "key", "came"),
+    [
+        ("events: [{type: p, at: '2026-11-25T17:10'}, {type: p, at: AT}]", "events", "2027-11-20T00:00:00+09:00"),
+        ("visits: [{place: shinjuku, at: AT}]", "visits", "2027-11-20T00:00:00+09:00"),
+        ("sent_before: {at: AT}", "sent_before", "2027-11-20T00:00:00+09:00"),
+        ("late: 5m, sent_before: {at: AT}", "sent_before", "2026-11-25T17:15:00.001+09:00"),
+    ],
+)
+def test_what_is_given_as_before_and_was_after_is_a_mistake_at_its_place(before: str, key: str, came: str) -> None:
+    # It counted as before: with a wrong year, a test held that proved nothing.
+    given = f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, {before.replace('AT', repr(came))}}}"
+    late = " and `late`" if "late" in before else ""
+    said = f"rules/a.yaml:7:{11 + given.index(came)}: `{key}` in a test of `r` is after `at`{late}, got `{came}`, "
+    assert failures(given, "sent") == [said + "give an earlier time, for it tells what was before"]
+
+
+@pytest.mark.parametrize("late", ["", "late: 5m, "])
+def test_what_was_at_the_very_instant_of_the_decision_was_before(late: str) -> None:
+    at = "2026-11-25T17:15" if late else "2026-11-25T17:10"
+    before = f"{late}visits: [{{place: soho, at: '{at}'}}], events: [{{type: p, at: '{at}'}}]"
+    audience = "audience: {all: [{consent: ads}, {event_count: {type: p}}, {visits: {place: {id: soho}}}]}\n"
+    assert failures(f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, {before}}}", "sent", audience) == []
+
+
 def test_a_timer_for_users_inside_says_so() -> None:
     (line,) = failures(
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:10, inside: {id: shinjuku}}"
