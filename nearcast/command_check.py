@@ -22,6 +22,7 @@ from nearcast.folder import read_folder
 from rules.audience import asks_own_place, withheld
 from rules.check_texts import fields_of
 from rules.testing import run_tests
+from rules.units import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +101,8 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
+    if rule.quiet_hours is not None and rule.quiet_hours.to_ms - rule.quiet_hours.from_ms == DAY_MS:
+        yield f"rule `{rule.id}` is quiet all day: nobody is ever messaged"
     for purpose in sorted(set(withheld(rule.audience))) if rule.audience is not None else ():
         why = "it is asked as if it were given, keep who opted out as an attribute"
         yield f"rule `{rule.id}` reaches nobody by the consent `{purpose}` in a `not`: {why}"

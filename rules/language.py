@@ -219,10 +219,7 @@ _LIMITS: Fields[Limits] = Fields(
 
 
 def _quiet_hours(record: Record) -> QuietHours:
-    all_day = "change one, or pause the rule to be quiet all day"
-    since, until = _span(record, all_day)
-    if (record.get("from"), record.get("to")) == (0, DAY_MS):
-        record.desk.wrong_by_now(record.at("to"), "is a whole day after `from`", all_day)
+    since, until = _span(record, "change one, or pause the rule to be quiet all day")
     return QuietHours(since, until, record.get("timezone", "user"))
 
 

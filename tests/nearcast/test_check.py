@@ -172,6 +172,13 @@ actions: [{{push: {{title: "{{user.id}}", body: "at {{place.name}}", collapse_ke
     ]
 
 
+def test_check_warns_of_a_rule_that_is_always_quiet(nearcast: Command, tmp_path: Path) -> None:
+    rule = FILES["rules/hello.yaml"].replace('{from: "21:00", to: "09:00"', '{from: "00:00", to: "24:00"')
+    assert rule != FILES["rules/hello.yaml"]
+    came = nearcast("check", make_site(tmp_path, rules__hello=rule))
+    assert "rule `hello` is quiet all day: nobody is ever messaged" in came.err
+
+
 def test_check_warns_of_a_consent_in_a_not(nearcast: Command, tmp_path: Path) -> None:
     rule = """id: stop
 trigger: {event: entered}

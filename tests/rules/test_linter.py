@@ -214,12 +214,12 @@ def test_a_lifetime_that_has_an_instant_in_some_zone_is_good(since: str, until: 
 
 def test_what_earlier_versions_let_pass_is_no_reason_not_to_go_on_with_it() -> None:
     file = rule_of(
-        "schedule: {windows: [{to: '00:00'}]}\nquiet_hours: {from: '00:00', to: '24:00'}\n"
+        "schedule: {windows: [{to: '00:00'}]}\n"
         "active: {from: '2027-01-01T00:00Z', until: '2026-01-01'}\n"
         "actions: [{push: {template: timesale, collapse_key: '{place.floor.x}'}}]\n"
     )
     files = {"templates/timesale.yaml": b"en: {body: x}\nEN: {body: y}\n"}
-    assert len(lines(file, templates=files)) == 5
+    assert len(lines(file, templates=files)) == 4
     assert lines(file, templates=files, was_in_force=True) == []
 
 
