@@ -179,6 +179,16 @@ def test_check_warns_of_a_rule_that_is_always_quiet(nearcast: Command, tmp_path:
     assert "rule `hello` is quiet all day: nobody is ever messaged" in came.err
 
 
+def test_check_warns_of_a_beacon_zone_that_is_to_be_crossed(nearcast: Command, tmp_path: Path) -> None:
+    site = make_site(tmp_path, rules__hello=FILES["rules/hello.yaml"].replace("event: entered", "event: crossed"))
+    assert "crossed" not in nearcast("check", site).err
+    (site / "beacons").mkdir(exist_ok=True)
+    (site / "beacons/z.yaml").write_text("- {id: hall, beacons: ['gateway:a'], timezone: UTC}\n")
+    rule = site / "rules/hello.yaml"
+    rule.write_text(rule.read_text().replace("id: shop", "id: hall", 1))
+    assert "rule `hello` waits in vain for `crossed`: its places are beacon zones" in nearcast("check", site).err
+
+
 def test_check_warns_of_a_consent_in_a_not(nearcast: Command, tmp_path: Path) -> None:
     rule = """id: stop
 trigger: {event: entered}
