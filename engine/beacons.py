@@ -38,14 +38,18 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A named set of beacons. `beacons` are in normal form, `*` stands for any last part; `inside` names a fence."""
+    """A named set of beacons. `beacons` are in normal form, `*` stands for any last part."""
 
     place: Place
     beacons: tuple[str, ...]
     enter_rssi: float = ENTER_RSSI
     exit_rssi: float = EXIT_RSSI
     exit_after_ms: int = EXIT_AFTER_MS
-    inside: str | None = None
+
+    @property
+    def inside(self) -> str | None:
+        """The id of the fence that it lies in."""
+        return self.place.inside
 
 
 def normal_beacon(beacon: str) -> str | None:
@@ -134,6 +138,7 @@ def _build(record: Record) -> Zone:
         group=record.get("group"),
         timezone=record.get("timezone"),
         data=record.get("data", {}),
+        inside=record.get("inside"),
     )
     return Zone(
         place=place,
@@ -141,7 +146,6 @@ def _build(record: Record) -> Zone:
         enter_rssi=float(enter),
         exit_rssi=float(leave),
         exit_after_ms=record.get("exit_after", EXIT_AFTER_MS),
-        inside=record.get("inside"),
     )
 
 

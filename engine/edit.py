@@ -13,10 +13,11 @@ import numpy as np
 from engine.batch import NO_REQUEST
 from engine.devices import Row
 from engine.hearing import Hearing
-from engine.layout import EDITED, ENTERED, EXITED, NEVER
+from engine.layout import EDITED, ENTERED, EXITED, NEVER, NONE
 from engine.presence import tell
 from engine.told import tellings_of
 from engine.view import rank_of, view_of
+from engine.zones import strength
 from geo.shape import same_shape
 
 if TYPE_CHECKING:
@@ -87,52 +88,103 @@ class _Edit:
         inside = self.inside.get(slot, set())
         heard = sense.signals.get(slot, {})
         devices.make_room(self.after.asks, slot, len(inside) + len(heard))
-        signals = self._signals(slot, heard, at_ms, now_ms)
-        held = {self.after.holds[z] for z, s in signals.items() if s.entered_ms is not None}
-        rows = self._rows(slot, inside | held, at_ms, now_ms)
+        held_before = {
+            self.fence[fence]
+            for z, signal in heard.items()
+            if signal.entered_ms is not None and (fence := self.before.holds[z]) in self.fence
+        }
+        signals = self._signals(slot, heard, clock_ms, at_ms, now_ms)
+        held = {self.after.holds[z] for z, s in signals.items() if s.entered_ms is not None} - {NONE}
+        rows = self._rows(slot, inside | held, held, held_before - held, at_ms, now_ms)
         accuracy = float(devices.columns["accuracy"][slot])
-        for fence in sorted(inside - {row.fence for row in rows}):
+        for fence in sorted((inside | held) - {row.fence for row in rows}):
             detection = self.after.detections[fence]
-            if not accuracy > detection.usable_m and at_ms - fix_ms <= detection.silence_ms:
+            counts = not accuracy > detection.usable_m and at_ms - fix_ms <= detection.silence_ms
+            if fence in held or counts:
                 rows.append(Row(fence, entered_ms=at_ms))
                 self._tell(slot, ENTERED, len(self.before.places) + fence, at_ms, at_ms, now_ms)
         hearing = Hearing(self.after, devices, slot, signals, NO_REQUEST, now_ms)
         hearing.replace_rows(sorted(rows, key=lambda row: row.fence))
         sense.put(hearing)
 
-    def _rows(self, slot: int, stays: set[int], at_ms: int, now_ms: int) -> list[Row]:
+    def _rows(
+        self, slot: int, stays: set[int], held: set[int], released: set[int], at_ms: int, now_ms: int
+    ) -> list[Row]:
+        clock_ms = int(self.sense.devices.columns["clock_ms"][slot])
         rows = []
         for row in self.sense.devices.load(slot):
             fence = self.fence.get(row.fence)
             gone = fence is None or (fence in self.changed and fence not in stays)
+            if fence in released and row.entered_ms is not None:
+                gone = gone or clock_ms + self.after.detections[fence].silence_ms < at_ms
+                row.row_ms = at_ms if row.count == 0 else row.row_ms
             if gone and row.entered_ms is not None:
                 left_ms = max(at_ms, row.entered_ms)  # an earlier edit may have begun it ahead of the device's clock
                 self._tell(slot, EXITED, row.fence, left_ms, row.entered_ms, now_ms)
-            if gone or fence is None or (row.entered_ms is None and fence in self.changed):
+            if gone or fence is None or (row.entered_ms is None and (fence in self.changed or fence in held)):
                 continue
-            if row.entered_ms is not None and not row.waits:
-                row.dwelled_ms = self._skip(row.fence, fence, row.dwelled_ms, at_ms - row.entered_ms)
+            if row.entered_ms is not None:
+                row.dwelled_ms, row.waits = self._dwells(
+                    row.fence, fence, row.dwelled_ms, at_ms - row.entered_ms, row.waits
+                )
             row.fence = fence
             rows.append(row)
         return rows
 
-    def _signals(self, slot: int, heard: dict[int, Signal], at_ms: int, now_ms: int) -> dict[int, Signal]:
+    def _signals(
+        self, slot: int, heard: dict[int, Signal], clock_ms: int, at_ms: int, now_ms: int
+    ) -> dict[int, Signal]:
         signals = {}
         for number, signal in heard.items():
             zone = self.zone.get(number)
             place = self.before.fence_count + number
             if zone is not None:
-                if signal.entered_ms is not None and not signal.waits:
+                if signal.entered_ms is not None:
                     after = self.after.fence_count + zone
-                    signal.dwelled_ms = self._skip(place, after, signal.dwelled_ms, at_ms - signal.entered_ms)
+                    signal.dwelled_ms, signal.waits = self._dwells(
+                        place, after, signal.dwelled_ms, at_ms - signal.entered_ms, signal.waits
+                    )
                 signals[zone] = signal
             elif signal.entered_ms is not None:
-                self._tell(slot, EXITED, place, at_ms, signal.entered_ms, now_ms)
-        return signals
+                self._tell(slot, EXITED, place, max(at_ms, signal.entered_ms), signal.entered_ms, now_ms)
+        return self._one_of_each_group(slot, signals, clock_ms, at_ms, now_ms)
+
+    def _one_of_each_group(
+        self, slot: int, signals: dict[int, Signal], clock_ms: int, at_ms: int, now_ms: int
+    ) -> dict[int, Signal]:
+        """Of zones that have become one group the strongest stays, of equals the one that was entered last."""
+        best: dict[str, int] = {}
+
+        def rank(zone: int) -> tuple[float, int, int]:
+            return strength(signals[zone], clock_ms), signals[zone].entered_ms or 0, zone
+
+        for zone, signal in signals.items():
+            group = self.after.zones[zone].place.group
+            if signal.entered_ms is not None and group is not None:
+                best[group] = max(best.get(group, zone), zone, key=rank)
+        kept = {}
+        for zone, signal in signals.items():
+            stays = best.get(self.after.zones[zone].place.group or "", zone)
+            if signal.entered_ms is not None and stays != zone:
+                place = len(self.before.places) + self.after.fence_count + zone
+                self._tell(slot, EXITED, place, max(at_ms, signal.entered_ms), signal.entered_ms, now_ms)
+            else:
+                kept[zone] = signal
+        return kept
 
     def _tell(self, slot: int, kind: int, place: int, time_ms: int, entered_ms: int, now_ms: int) -> None:
         tell(self.sense.devices.state, slot, kind, place, time_ms, EDITED, entered_ms, 0, NO_REQUEST, now_ms)
 
-    def _skip(self, before: int, after: int, dwelled_ms: int, elapsed_ms: int) -> int:
-        """A dwell time already past when its rule appears is not told."""
-        return dwelled_ms if self.before.dwells[before] == self.after.dwells[after] else max(dwelled_ms, elapsed_ms)
+    def _dwells(self, before: int, after: int, dwelled_ms: int, elapsed_ms: int, waits: bool) -> tuple[int, bool]:
+        """The longest dwell time told or skipped, and whether one waits. One past when its rule appears is not told.
+
+        Where one waits that is shorter than a new one, both are told at the next fix that is in: `dwelled_ms` can skip
+        the shorter times only.
+        """
+        old, new = self.before.dwells[before], self.after.dwells[after]
+        if old == new:
+            return dwelled_ms, waits
+        waiting = [d for d in old if waits and dwelled_ms < d <= elapsed_ms and d in new]
+        if not waiting:
+            return max(dwelled_ms, elapsed_ms), False
+        return max([dwelled_ms, *(d for d in new if d < waiting[0])]), True

@@ -28,7 +28,7 @@ from engine.layout import (
     Array,
 )  # fmt: skip
 from engine.pool import take
-from engine.presence import DWELL, EXIT, SILENCE, finish, hold, tell
+from engine.presence import DWELL, EXIT, SILENCE, finish, hold, release, tell
 from engine.queue import own_due_ms, schedule
 from engine.zones import Signal, hear
 
@@ -66,6 +66,7 @@ class Hearing:
                 self._dwell(number, due_ms)
             else:
                 self._leave(number, due_ms, BY_TIMER)
+                self._release(number, due_ms)
         self._note()
 
     def hand_over(self, user: int, time_ms: int) -> None:
@@ -92,15 +93,17 @@ class Hearing:
         """Take in a sighting. Timers due by then have fired."""
         clock = self.devices.columns["clock_ms"]
         for number in self.view.heard.zones(beacon):
-            left, entered = hear(self.signals, number, self.view.zones, time_ms, rssi)
-            if left is not None:
-                self._leave(left, time_ms, SIGHTING)
+            left, entered_ms = hear(self.signals, number, self.view.zones, time_ms, rssi)
+            if left is not None and entered_ms is not None:
+                self._leave(left, entered_ms, SIGHTING)
             signal = self.signals[number]
-            if entered:
-                self._enter(number, time_ms)
+            if entered_ms is not None:
+                self._enter(number, entered_ms)
             elif signal.waits and signal.good_ms == time_ms:
                 signal.waits = False
                 self._tell_dwelled(number, time_ms)
+            if left is not None and entered_ms is not None:
+                self._release(left, entered_ms)
         clock[self.slot] = max(int(clock[self.slot]), time_ms)
 
     def replace_rows(self, rows: list[Row]) -> None:
@@ -139,8 +142,18 @@ class Hearing:
             return
         self.devices.make_room(self.view.asks, self.slot, 1)
         state = self.devices.state
-        n = hold(state, self.slot, take(state, self.slot), fence, time_ms, self.request, self.now_ms)
+        n = hold(state, self.view.asks, self.slot, take(state, self.slot), fence, time_ms, self.request, self.now_ms)
         finish(state, self.view.asks, self.slot, n, self._held())
+
+    def _release(self, number: int, time_ms: int) -> None:
+        """The zone, which was left, holds its fence no longer. Another zone may."""
+        fence, held = self.view.holds[number], self._held()
+        if fence < 0 or fence in held:
+            return
+        self.devices.make_room(self.view.asks, self.slot)
+        state = self.devices.state
+        n = release(state, self.view.asks, self.slot, take(state, self.slot), fence, time_ms, self.request, self.now_ms)
+        finish(state, self.view.asks, self.slot, n, held)
 
     def _leave(self, number: int, time_ms: int, cause: int) -> None:
         signal = self.signals.pop(number)
@@ -178,7 +191,9 @@ class Hearing:
         for number, signal in self.signals.items():
             if signal.entered_ms is None:
                 continue
-            timers.append((signal.good_ms + self.view.zones[number].exit_after_ms, EXIT, number))
+            # not before a dwell that was told, if an edit made the time short
+            told_ms = signal.entered_ms + signal.dwelled_ms
+            timers.append((max(signal.good_ms + self.view.zones[number].exit_after_ms, told_ms), EXIT, number))
             if not signal.waits:
                 for dwell_ms in self.view.dwells[self.view.fence_count + number]:
                     if dwell_ms > signal.dwelled_ms:

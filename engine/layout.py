@@ -51,7 +51,8 @@ ROW = np.dtype([("entered_ms", np.int64), ("fence", np.int32), ("note", np.int32
 #: What few rows have: see `WORK`.
 NOTE = np.dtype([("row_ms", np.int64), ("dwelled_ms", np.int64), ("count", np.int32), ("waits", np.uint8)], align=True)
 #: One device at one fence, as it is worked on. `count` counts fixes in a row: those in, while it has not entered; then
-#: those surely out, the first of them at `row_ms`. `dwelled_ms` is the longest dwell time told (or skipped), `waits`
+#: those surely out, the first of them at `row_ms`. Where it is 0, `row_ms` is until when a zone held it there, which
+#: counts as a fix (0: none did since its newest fix). `dwelled_ms` is the longest dwell time told (or skipped), `waits`
 #: says that one is past but the device had been silent: the next fix that is in tells it.
 WORK = np.dtype(
     [

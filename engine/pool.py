@@ -37,11 +37,10 @@ def put(s: State, d: int, n: int) -> None:
     for k in range(n):
         row, work = s.pool[device.block + k], s.rows[k]
         row.fence, row.entered_ms, row.note = work.fence, work.entered_ms, NONE
-        if work.count != 0 or work.dwelled_ms != 0 or work.waits != 0:
+        if work.count != 0 or work.row_ms != 0 or work.dwelled_ms != 0 or work.waits != 0:
             row.note = _new_note(s)
             note = s.notes[row.note]
-            note.row_ms = work.row_ms if work.count != 0 else 0
-            note.dwelled_ms, note.count, note.waits = work.dwelled_ms, work.count, work.waits
+            note.row_ms, note.dwelled_ms, note.count, note.waits = work.row_ms, work.dwelled_ms, work.count, work.waits
     device.rows = n
 
 

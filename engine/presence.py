@@ -91,18 +91,46 @@ def on_fix(
 
 
 @kernel
-def hold(s: State, d: int, n: int, fence: int, time_ms: int, request: int, now_ms: int) -> int:
+def hold(s: State, asks: Asks, d: int, n: int, fence: int, time_ms: int, request: int, now_ms: int) -> int:
     """The device entered a zone that is inside `fence`: it is there too. Returns the number of rows."""
-    k = 0
-    while k < n and s.rows[k].fence < fence:
-        k += 1
+    k = _row_of(s, n, fence)
     if k == n or s.rows[k].fence != fence:
         insert(s, n, k, fence, NEVER)
         n += 1
-    s.rows[k].count = 0
-    if s.rows[k].entered_ms == NEVER:
+    row = s.rows[k]
+    row.count, row.row_ms = 0, 0
+    if row.entered_ms == NEVER:
         _enter(s, d, k, time_ms, SIGHTING, request, now_ms)
+    elif row.waits:
+        row.waits = 0
+        _tell_dwelled(s, asks, d, k, time_ms, request, now_ms)
     return n
+
+
+@kernel
+def release(s: State, asks: Asks, d: int, n: int, fence: int, time_ms: int, request: int, now_ms: int) -> int:
+    """No zone holds the device in `fence` any more. Returns the number of rows.
+
+    A silence that is past by then ends the stay only now: it was not exited meanwhile.
+    """
+    k = _row_of(s, n, fence)
+    if k == n or s.rows[k].fence != fence:
+        return n
+    if _silent_ms(s, asks, d, k) < time_ms:
+        _exit(s, d, k, time_ms, SILENT, request, now_ms)
+        remove(s, n, k)
+        return n - 1
+    s.rows[k].row_ms = time_ms
+    return n
+
+
+@inlined
+def _row_of(s: State, n: int, fence: int) -> int:
+    """Which of `n` rows is the fence's, or would be."""
+    k = 0
+    while k < n and s.rows[k].fence < fence:
+        k += 1
+    return k
 
 
 @kernel
@@ -132,7 +160,7 @@ def finish(s: State, asks: Asks, d: int, n: int, held: Array) -> None:
         if not is_among(held, row.fence):
             silent_ms = min(silent_ms, _silent_ms(s, asks, d, k))
             if row.entered_ms != NEVER and row.count != 0:
-                timer_ms = min(timer_ms, row.row_ms + asks.fences[row.fence].exit_after_ms)
+                timer_ms = min(timer_ms, _exit_ms(s, asks, k))
         timer_ms = min(timer_ms, _dwell_ms(s, asks, k))
         if row.entered_ms == NEVER or row.count != 0 or row.waits or row.entered_ms > device.clock_ms:
             busy = BUSY
@@ -168,7 +196,7 @@ def _inside(
     row, device = s.rows[k], s.table[d]
     stays = is_in or is_among(held, row.fence)
     if stays or not is_surely_out(asks, row.fence, device.lat, device.lng, device.accuracy):
-        row.count = 0
+        row.count, row.row_ms = 0, 0
         if is_in and row.waits:
             row.waits = 0
             _tell_dwelled(s, asks, d, k, time_ms, request, now_ms)
@@ -250,8 +278,10 @@ def _exit(s: State, d: int, k: int, time_ms: int, cause: int, request: int, now_
 def _dwell(s: State, asks: Asks, d: int, k: int, held: Array, due_ms: int, request: int, now_ms: int) -> None:
     """A dwell time is past. It is told if the device was seen lately, else at the next fix that is in."""
     row, device = s.rows[k], s.table[d]
-    seen_ms = device.clock_ms if is_among(held, row.fence) else device.fix_ms
-    if due_ms - seen_ms > asks.fences[row.fence].max_silence_ms:
+    seen_ms = device.fix_ms
+    if row.count == 0:
+        seen_ms = max(seen_ms, row.row_ms)
+    if due_ms - seen_ms > asks.fences[row.fence].max_silence_ms and not is_among(held, row.fence):
         row.waits = 1
     else:
         _tell_dwelled(s, asks, d, k, due_ms, request, now_ms)
@@ -283,7 +313,7 @@ def _next_timer(s: State, asks: Asks, d: int, n: int, held: Array) -> tuple[int,
             if due_ms < best_ms:
                 best_ms, best_rank, best = due_ms, SILENCE, k
             if row.entered_ms != NEVER and row.count != 0:
-                due_ms = row.row_ms + asks.fences[row.fence].exit_after_ms
+                due_ms = _exit_ms(s, asks, k)
                 if due_ms < best_ms or (due_ms == best_ms and best_rank > EXIT):
                     best_ms, best_rank, best = due_ms, EXIT, k
         due_ms = _dwell_ms(s, asks, k)
@@ -293,12 +323,19 @@ def _next_timer(s: State, asks: Asks, d: int, n: int, held: Array) -> tuple[int,
 
 
 @inlined
+def _exit_ms(s: State, asks: Asks, k: int) -> int:
+    """When a row of fixes surely out ends a stay: not before a dwell that was told, if an edit made it short."""
+    row = s.rows[k]
+    return int(max(row.row_ms + asks.fences[row.fence].exit_after_ms, row.entered_ms + row.dwelled_ms))
+
+
+@inlined
 def _silent_ms(s: State, asks: Asks, d: int, k: int) -> int:
-    """When silence ends a row: not before an edit began it, ahead of the device's clock."""
+    """When silence ends a row: not before a dwell that was told, nor before an edit began it, ahead of the clock."""
     row = s.rows[k]
     silence_ms = asks.silence_ms if asks.silence_ms != NEVER else asks.fences[row.fence].silence_ms
     due_ms = s.table[d].clock_ms + silence_ms
-    return int(due_ms if row.entered_ms == NEVER else max(due_ms, row.entered_ms))
+    return int(due_ms if row.entered_ms == NEVER else max(due_ms, row.entered_ms + row.dwelled_ms))
 
 
 @inlined

@@ -6,7 +6,7 @@ a field never changes. Must not know how inputs came in or where frames are kept
 
 from __future__ import annotations
 
-import threading
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -180,7 +180,7 @@ _decoder = msgspec.msgpack.Decoder(Frame)
 _packed_decoder = msgspec.msgpack.Decoder(_PackedFrame)
 
 
-class _Zstd(threading.local):
+class _Zstd(local):
     """A thread's own: one that two threads use at once spoils what it gives, or ends the process."""
 
     def __init__(self) -> None:

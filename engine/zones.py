@@ -47,8 +47,8 @@ def strength(signal: Signal, at_ms: int) -> float:
 
 def hear(
     signals: dict[int, Signal], number: int, zones: Sequence[Zone], time_ms: int, rssi: float
-) -> tuple[int | None, bool]:
-    """Take in one sighting of zone `number`. Returns (zone left, whether this one is entered), both at `time_ms`."""
+) -> tuple[int | None, int | None]:
+    """Take in one sighting of zone `number`. Returns (zone left, when this one is entered): at one instant, or None."""
     zone = zones[number]
     signal = signals.setdefault(number, Signal())
     insort(signal.recent, (time_ms, rssi))
@@ -57,13 +57,19 @@ def hear(
     if rssi >= zone.exit_rssi:
         signal.good_ms = max(signal.good_ms, time_ms)
     if signal.entered_ms is not None:
-        return None, False
+        return None, None
     rival = _rival(signals, number, zones)
     leads = rival is None or _leads(signal, signals[rival], time_ms)
-    strong = {t for t, r in signal.recent if r >= zone.enter_rssi and 0 <= time_ms - t <= ENTER_WITHIN_MS}
-    if not leads or len(strong) < 2:
-        return None, False
-    return rival, True
+    entered_ms = _entered_ms(signal, zone, time_ms, rssi)
+    return (rival, entered_ms) if leads and entered_ms is not None else (None, None)
+
+
+def _entered_ms(signal: Signal, zone: Zone, time_ms: int, rssi: float) -> int | None:
+    """When two strong sightings prove that it is there: now, or at a later one that came before this one."""
+    near = [t for t, r in signal.recent if r >= zone.enter_rssi and abs(time_ms - t) <= ENTER_WITHIN_MS]
+    if len({t for t in near if t <= time_ms}) >= 2:
+        return time_ms
+    return min((t for t in near if t > time_ms), default=None) if rssi >= zone.enter_rssi else None
 
 
 def _rival(signals: dict[int, Signal], number: int, zones: Sequence[Zone]) -> int | None:
@@ -79,8 +85,11 @@ def _rival(signals: dict[int, Signal], number: int, zones: Sequence[Zone]) -> in
 
 def _leads(signal: Signal, rival: Signal, time_ms: int) -> bool:
     """Note whether the challenger leads at this sighting; true once it has done so at each of them for long enough."""
-    if rival.entered_ms is not None and time_ms <= rival.entered_ms:
+    assert rival.entered_ms is not None
+    if time_ms <= rival.entered_ms:
         return False  # it came late: what was heard before the rival was entered cannot end the stay there
+    if signal.lead_ms <= rival.entered_ms:  # over another, who was there before
+        signal.lead_ms, signal.lead_count = NEVER, 0
     if strength(signal, time_ms) < strength(rival, time_ms) + LEAD_DB:
         signal.lead_ms, signal.lead_count = NEVER, 0
         return False

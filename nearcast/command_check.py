@@ -20,18 +20,22 @@ from engine.site_draft import read_draft
 from nearcast.fault import ExitCode
 from nearcast.file_channels import misplaced
 from nearcast.folder import read_folder
-from rules.audience import asks_own_place
+from rules.audience import asks_own_place, withheld
 from rules.check_texts import fields_of
+from rules.facts import Kind
+from rules.place import PlaceKind
 from rules.testing import run_tests
+from rules.units import DAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from engine.settings import Settings
     from engine.site_draft import Draft
     from geo.mistake import Mistake
     from rules.model import Rule
+    from rules.place import Place
     from rules.texts import Template
 
 
@@ -89,7 +93,11 @@ def _site_warnings(draft: Draft, settings: Settings) -> Iterator[str]:
     used: set[str] = set()
     for rule in sorted(draft.rules.rules, key=lambda rule: (rule.file, rule.line)):
         used.update(action.template for action in rule.actions if action.template is not None)
-        texts = (*_rule_warnings(rule, settings), *_placeless_warnings(rule, draft.rules.templates))
+        texts = (
+            *_rule_warnings(rule, settings),
+            *_placeless_warnings(rule, draft.rules.templates),
+            *_crossed_zones(rule, draft.places.values()),
+        )
         yield from (f"{rule.file}:{rule.line}: {text}" for text in texts)
     for name in sorted(draft.rules.templates.keys() - used):
         yield f"templates/{name}.yaml: no rule uses this template"
@@ -102,6 +110,11 @@ def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
         yield f"rule `{rule.id}` is in test, and no `test_users` are set: nobody gets its messages"
     if rule.state == "live" and not rule.tests:
         yield f"rule `{rule.id}` is live and has no `tests` of its own"
+    if rule.quiet_hours is not None and rule.quiet_hours.to_ms - rule.quiet_hours.from_ms == DAY_MS:
+        yield f"rule `{rule.id}` is quiet all day: nobody is ever messaged"
+    for purpose in sorted(set(withheld(rule.audience))) if rule.audience is not None else ():
+        why = "it is asked as if it were given, keep who opted out as an attribute"
+        yield f"rule `{rule.id}` reaches nobody by the consent `{purpose}` in a `not`: {why}"
 
 
 def _placeless_warnings(rule: Rule, templates: Mapping[str, Template]) -> Iterator[str]:
@@ -117,6 +130,15 @@ def _placeless_warnings(rule: Rule, templates: Mapping[str, Template]) -> Iterat
     used = {str(text) for action in rule.actions for _, text in fields_of(action, templates) if text.root == "place"}
     for text in sorted(used):
         yield f"rule `{rule.id}` uses `{{{text}}}`, which is always empty: {none}"
+
+
+def _crossed_zones(rule: Rule, places: Iterable[Place]) -> Iterator[str]:
+    """Triggers for `crossed` that look at beacon zones alone: there is no way through one."""
+    for trigger in rule.triggers:
+        if trigger.kind is Kind.CROSSED and trigger.place is not None:
+            kinds = {place.kind for place in places if trigger.place.covers(place)}
+            if kinds == {PlaceKind.ZONE}:
+                yield f"rule `{rule.id}` waits in vain for `crossed`: its places are beacon zones, fences are crossed"
 
 
 def _of_a_fix(rule: Rule) -> Iterator[str]:

@@ -78,7 +78,7 @@ def replay(site_path: Path, options: ReplayOptions) -> int:
                     replay_files(site, options, tally, bar)
         finally:  # also of a recording that turns out to be of no use: its lines say why
             report_left_out(tally, options)
-    report(tally, options, sys.stdout)
+    report(tally, options, sys.stdout, acting=bool(site.rules.running))
     return ExitCode.GOOD
 
 

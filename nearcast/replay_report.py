@@ -148,19 +148,20 @@ def _refusal(first: Skipped, count: int) -> str:
     return f"{pings} refused, the first: {first}" if count > 1 else f"{pings} refused: {first}"
 
 
-def report(tally: Tally, options: ReplayOptions, out: TextIO) -> None:
-    """Print the counts to `out`."""
+def report(tally: Tally, options: ReplayOptions, out: TextIO, *, acting: bool = True) -> None:
+    """Print the counts to `out`. `acting` tells whether any rule of the site is in a state that lets it decide."""
     if options.as_json:
         out.write(to_json(tally.as_json()).decode() + "\n")
         return
-    _print_tables(tally, console_on(out))
+    _print_tables(tally, console_on(out), acting=acting)
 
 
-def _print_tables(tally: Tally, console: Console) -> None:
+def _print_tables(tally: Tally, console: Console, *, acting: bool) -> None:
     moves = ", ".join(f"{n:,} {kind}" for kind, n in sorted(tally.kinds.items())) or "no transitions"
     console.print(f"{tally.pings:,} pings ({tally.duplicate:,} repeated, {tally.late:,} late): {moves}")
     if not tally.decided:
-        console.print("no rule had an occasion: do its places and kinds of transition come up in this recording?")
+        told = "no rule had an occasion: do its places and kinds of transition come up in this recording?"
+        console.print(told if acting else "no rule of the site is in `state: live` or `test`, so none decides anything")
         return
     from rich.table import Column, Table
 

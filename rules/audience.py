@@ -281,7 +281,27 @@ def judge(audience: Clause, view: View) -> Refusal | None:
     found = audience.judge(view) if view.lacking else supposed
     if found is True:
         return None
-    return Reason.UNKNOWN if found is None else Reason.CONSENT, _path(view), view.values
+    if found is None:
+        return Reason.UNKNOWN, _path(view), view.values
+    if not (isinstance(view.blamed, Consent) and isinstance(audience, All) and view.blamed in audience.clauses):
+        view.blamed = _lacking(audience, view, False)  # most rules ask in the outermost `all`: there it is plain
+    return Reason.CONSENT, _path(view), view.values
+
+
+def _lacking(clause: Clause, view: View, verdict: bool) -> Leaf | None:
+    """The first consent for want of which a clause has this verdict: with every consent given it has another.
+
+    Beside it may stand what has that verdict in any case, and would be blamed as the first that has it.
+    """
+    if isinstance(clause, Not):
+        return _lacking(clause.clause, view, not verdict)
+    for below in clause.clauses if isinstance(clause, All | OneOf) else ():
+        view.given = False
+        if below.judge(view) is verdict:
+            view.given = True
+            if below.judge(view) is not verdict:
+                return _lacking(below, view, verdict)
+    return clause if isinstance(clause, Leaf) else None
 
 
 def _path(view: View) -> str:
@@ -303,6 +323,17 @@ def purposes(clause: Clause) -> Iterator[str]:
             yield from purposes(below)
     elif isinstance(clause, Not):
         yield from purposes(clause.clause)
+
+
+def withheld(clause: Clause, *, given: bool = True) -> Iterator[str]:
+    """Every purpose whose consent a clause asks to be missing: those in a `not`, and in no other `not` with it."""
+    if isinstance(clause, Consent) and not given:
+        yield clause.purpose
+    elif isinstance(clause, All | OneOf):
+        for below in clause.clauses:
+            yield from withheld(below, given=given)
+    elif isinstance(clause, Not):
+        yield from withheld(clause.clause, given=not given)
 
 
 def asks(clause: Clause, kind: type[Leaf]) -> bool:

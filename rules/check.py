@@ -83,6 +83,9 @@ class _Known:
                 wanted = getattr(ref, how)
                 if wanted is not None:
                     self._must_exist(desk, node.get(how) or node, how, wanted, _PLACE_WORDS[how])
+        elif kind == "by now":
+            what, mend, at_key = value
+            desk.wrong(node, what, mend, got=None if at_key else node.shown, key=at_key)
         elif kind == "text":
             check_text(desk, node, value, self.words)
         elif kind == "place id":

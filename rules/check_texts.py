@@ -6,7 +6,7 @@ Owns those mistakes. Must not know how texts are cut.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geo.mistake import did_you_mean
 from rules.facts import Kind
@@ -28,8 +28,12 @@ class PlaceWords:
     """Which free data the places have: of all of them, and of those that a rule points at."""
 
     def __init__(self, places: Sequence[Place]) -> None:
-        self.all = frozenset(word for place in places for word in place.data)
         self._places = places
+
+    @cached_property
+    def all(self) -> frozenset[str]:
+        """The data of all places."""
+        return frozenset(path for place in self._places for path in _paths(place.data))
 
     @cached_property
     def _of(self) -> dict[tuple[str, str], set[str]]:
@@ -38,7 +42,7 @@ class PlaceWords:
         for place in self._places:
             names = [("id", place.id), *(("tag", tag) for tag in place.tags)]
             for name in names if place.group is None else [*names, ("group", place.group)]:
-                found.setdefault(name, set()).update(place.data)
+                found.setdefault(name, set()).update(_paths(place.data))
         return found
 
     def of(self, rule: Rule) -> Collection[str]:
@@ -55,12 +59,22 @@ def _name(ref: PlaceRef) -> tuple[str, str]:
     return ("tag", ref.tag) if ref.tag is not None else ("group", ref.group or "")
 
 
+def _paths(data: Mapping[str, Any]) -> Iterator[str]:
+    """Each name in free data, and each path that leads farther."""
+    waiting: list[tuple[str, Mapping[str, Any]]] = [("", data)]
+    while waiting:
+        before, inner = waiting.pop()
+        for word, value in inner.items():
+            yield before + word
+            if isinstance(value, dict):
+                waiting.append((f"{before}{word}.", value))
+
+
 def check_text(desk: Desk, node: Node, text: Text, words: PlaceWords) -> None:
     """Note the fields of a text that no place at all can fill."""
-    if words.all:
-        for wanted in dict.fromkeys(text.fields):
-            if not _among(words.all, wanted):
-                _no_such_data(desk, node, wanted, words.all, "no place has")
+    for wanted in dict.fromkeys(text.fields):
+        if wanted.root == "place" and wanted.data and words.all and wanted.name not in words.all:
+            _no_such_data(desk, node, wanted, words.all, "no place has")
 
 
 def check_rule_texts(
@@ -76,17 +90,20 @@ def check_rule_texts(
             at = body.get(key) or body
             if wanted.root == "event" and not happens:
                 desk.wrong(at, f"uses `{{{wanted}}}`, but no trigger of the rule is an event", "remove it")
-            elif wanted.root == "place" and wanted.data and _among(words.all, wanted):
+            elif wanted.root == "place" and wanted.data and wanted.name in words.all:
                 near = words.of(rule) if near is None else near
-                if not _among(near, wanted):
+                if wanted.name not in near:
                     _no_such_data(desk, at, wanted, near, "no place of the rule has")
 
 
 def fields_of(action: Action, templates: Mapping[str, Template | None]) -> Iterator[tuple[str, Field]]:
     """Every field that an action uses, with the key of the action under which it does."""
-    template = templates.get(action.template) if action.template else action.own
+    template = templates.get(action.template) if action.template else None
     for wanted in template.fields if template else ():
-        yield "template" if action.template else "body", wanted
+        yield "template", wanted
+    for words in action.own.words.values() if action.own else ():
+        yield from (("title", wanted) for wanted in words.title.fields)
+        yield from (("body", wanted) for wanted in words.body.fields)
     for wanted in action.collapse_key.fields if action.collapse_key else ():
         yield "collapse_key", wanted
     for text in action.data.values():
@@ -94,14 +111,6 @@ def fields_of(action: Action, templates: Mapping[str, Template | None]) -> Itera
             yield "data", wanted
 
 
-def _among(words: Collection[str], wanted: Field) -> bool:
-    """False if a field is free data of a place, and is not among these words."""
-    if wanted.root != "place" or not wanted.data:
-        return True
-    return wanted.name in words or wanted.name.partition(".")[0] in words
-
-
 def _no_such_data(desk: Desk, node: Node, wanted: Field, words: Iterable[str], what: str) -> None:
     known = [*_OWN, *(f"place.{word}" for word in words)]
-    mend = did_you_mean(f"place.{wanted.name.partition('.')[0]}", known)
-    desk.wrong(node, f"uses `{{{wanted}}}`, which {what}", mend)
+    desk.wrong(node, f"uses `{{{wanted}}}`, which {what}", did_you_mean(f"place.{wanted.name}", known))

@@ -155,4 +155,10 @@ def template_of(name: str, node: Node, desk: Desk) -> Template | None:
         desk.needs(node, "texts by language, such as `ja: {title: ..., body: ...}`")
         return None
     words = TEMPLATE_FILE.read(node, desk)
+    first: dict[str, str] = {}
+    for language, child in node.value.items():
+        known = first.setdefault(language.lower(), language)
+        if known != language:
+            mend = f"keep one of them, `{known}` is on line {node.value[known].key_line}"
+            desk.wrong_by_now(child, "is a language that is here already", mend, key=True)
     return None if words is None else Template(name, words, digest=h(canonical(node, [])))

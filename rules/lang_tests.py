@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.facts import Kind, Reason
 from rules.lang_triggers import PLACE_NAME
-from rules.model import Case, Sent
+from rules.model import Before, Case, Sent
 from rules.scalars import Anything, Distance, Duration, Flag, Text, Word, WordOr, Zone, instant, name
 from rules.shapes import Fields, Key, Listing, Noted, OneOrMore, Record, Shape, Table
 
@@ -54,22 +54,28 @@ class _User(Shape[dict[str, Any]]):
         return self.attributes.schema() | {"properties": properties}
 
 
+def _before(record: Record) -> Before:
+    node = record.at("at")
+    return Before(record.get("at"), node.line, node.column)
+
+
 _AT = Key(instant(), "when; without an offset, in the place's zone", required=True)
 _EVENT: Fields[Any] = Fields(
     "an event",
     {
         "type": Key(name("purchase"), "its type", required=True),
+        "id": Key(Text(most=256), "its id"),
         "data": Key(Table(Anything(), pattern=".", example="sku"), "its data"),
     },
-    lambda record: (record.get("type"), record.get("data", {})),
+    lambda r: (r.get("type"), r.get("id", "test"), r.get("data", {})),
 )
 _PAST_EVENT: Fields[Any] = Fields(
     "an event",
     {"type": Key(name("purchase"), "its type", required=True), "at": _AT},
-    lambda r: (r.get("type"), r.get("at")),
+    lambda r: (r.get("type"), _before(r)),
 )
 _PAST_VISIT: Fields[Any] = Fields(
-    "a visit", {"place": Key(_PLACE_ID, "its place", required=True), "at": _AT}, lambda r: (r.get("place"), r.get("at"))
+    "a visit", {"place": Key(_PLACE_ID, "its place", required=True), "at": _AT}, lambda r: (r.get("place"), _before(r))
 )
 _SENT: Fields[Sent] = Fields(
     "a message sent before",
@@ -77,9 +83,9 @@ _SENT: Fields[Sent] = Fields(
         "at": _AT,
         "rule": Key(Noted("rule", name("shinjuku-wed-timesale")), "by which rule; this one by default"),
         "place": Key(_PLACE_ID, "at which place; the test's own by default"),
-        "tags": Key(OneOrMore(name("promotional")), "with which tags; the rule's by default"),
+        "tags": Key(OneOrMore(name("promotional")), "with which tags; that rule's by default"),
     },
-    lambda r: Sent(r.get("at"), r.get("rule"), r.get("place"), None if r.get("tags") is None else tuple(r.get("tags"))),
+    lambda r: Sent(_before(r), r.get("rule"), r.get("place"), None if r.get("tags") is None else tuple(r.get("tags"))),
 )
 
 GIVEN_KEYS = {
@@ -113,7 +119,7 @@ def _given(record: Record) -> Case | None:
     if record.get("timer") is False:
         record.wrong("timer", "can only be `true`", "remove it")
     user: dict[str, Any] = record.get("user", {})
-    event_type, data = record.get("event", (None, {}))
+    event_type, event_id, data = record.get("event", (None, None, {}))
     accuracy = record.get("accuracy", 0.0)
     kind = _KINDS.get(happens[0], Kind.EVENT if happens == ["event"] else Kind.TIMER)
     return Case(
@@ -124,6 +130,7 @@ def _given(record: Record) -> Case | None:
         place=record.get(happens[0]) if happens[0] in _KINDS else None,
         dwell_ms=record.get("for"),
         event_type=event_type,
+        event_id=event_id,
         data=data,
         attributes={key: value for key, value in user.items() if key not in _OWN},
         consent=frozenset(user.get("consent", ())),

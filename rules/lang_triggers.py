@@ -192,7 +192,10 @@ _TIMER = Fields(
         "days": Key(DAYS, "on which weekdays; every day by default"),
         "at": Key(AT_TIME, "at which local time", required=True),
         "timezone": Key(_TimerZone("place"), "whose local time: `place` (default), or an IANA name"),
-        "inside": Key(PLACE_REF, "whom it is for: users who are in such a place; without it, every user"),
+        "inside": Key(
+            PLACE_REF,
+            "whom it is for: users who are in such a place; without it, all who were at a place, or told of",
+        ),
         "seen_within": Key(Duration("10m"), "how long ago a device there may have been seen last"),
     },
     _timer,

@@ -6,6 +6,7 @@ Owns the top of the language; its parts are in `lang_*.py`. Must not know which 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from geo.mistake import did_you_mean
 from rules.lang_actions import DELIVERY, OneAction
@@ -17,7 +18,7 @@ from rules.model import Rule
 from rules.scalars import Distance, Duration, Quantity, Whole, Word, WordOr, Zone, day, instant, name, time_of_day
 from rules.shapes import Cases, Either, Fields, Key, Listing, OneOrMore, Shape
 from rules.units import DAY_MS
-from rules.windows import Active, QuietHours, Schedule, Window, holiday_codes
+from rules.windows import Active, QuietHours, Schedule, Window, holiday_codes, resolve
 from rules.zones import day_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Limits look back no farther: what is older may be forgotten.
 LOOK_BACK_MS = 366 * DAY_MS
+#: The offsets of zones from UTC lie between these.
+_WESTERNMOST_MS, _EASTERNMOST_MS = -12 * 3_600_000, 14 * 3_600_000
+_UTC = ZoneInfo("UTC")
 STATES = ("draft", "test", "live", "paused")
 
 
@@ -42,7 +46,11 @@ def _span(record: Record, whole_day: str) -> tuple[int, int]:
 
 
 def _window(record: Record) -> Window:
-    since, until = _span(record, 'write `from: "00:00", to: "24:00"` for the whole day')
+    whole_day = 'write `from: "00:00", to: "24:00"` for the whole day'
+    since, until = _span(record, whole_day)
+    if until == 0 and not record.has("from"):
+        what = "is the same time as `from`, which is `00:00` by default"
+        record.desk.wrong_by_now(record.at("to"), what, whole_day)
     return Window(days_of(record), since, until)
 
 
@@ -52,7 +60,8 @@ class _Holidays(Shape[str]):
     def read(self, node: Node, desk: Desk) -> str | None:
         if isinstance(node.value, str) and node.value in holiday_codes():
             return node.value
-        mend = did_you_mean(node.text, holiday_codes()) if isinstance(node.value, str) else ""
+        in_capitals = {code.upper(): code for code in holiday_codes()}.get(node.text.upper(), node.text)
+        mend = did_you_mean(in_capitals, holiday_codes()) if isinstance(node.value, str) else ""
         desk.needs(node, "a country such as `JP`, or its part such as `US-CA`", mend if mend.startswith("did") else "")
         return None
 
@@ -122,9 +131,22 @@ _SCHEDULE: Fields[Schedule] = Fields(
 def _active(record: Record) -> Active:
     since: int | datetime | None = record.get("from")
     until: int | datetime | None = record.get("until")
-    if since is not None and until is not None and type(since) is type(until) and since >= until:  # type: ignore[operator]
+    if since is None or until is None:
+        return Active(since, until)
+    if type(since) is not type(until):
+        if _instants(since)[0] >= _instants(until)[1]:
+            record.desk.wrong_by_now(record.at("until"), "is not after `from` in any time zone", "swap them")
+    elif since >= until:  # type: ignore[operator]
         record.wrong("until", "is not after `from`", "swap them", got=record.at("until").shown)
     return Active(since, until)
+
+
+def _instants(moment: int | datetime) -> tuple[int, int]:
+    """The first and the last instant that a moment can be, in whatever zone it is told."""
+    if isinstance(moment, int):
+        return moment, moment
+    in_utc = resolve(moment, _UTC)
+    return in_utc - _EASTERNMOST_MS, in_utc - _WESTERNMOST_MS
 
 
 _ACTIVE: Fields[Active] = Fields(

@@ -79,8 +79,8 @@ class Action:
 class Case:
     """One of a rule's own tests: what is given, and what must come of it (a reason, or `none`: no decision).
 
-    `kind` and `place` (an id) or `event_type` and `data` say what happens `at`; a local time is told in the place's
-    zone. `late_ms` is how much later it is decided. `line` and `column` say where the test stands.
+    `kind` and `place` (an id) or `event_type`, `event_id` and `data` say what happens `at`; a local time is told in the
+    place's zone. `late_ms` is how much later it is decided. `line` and `column` say where the test stands.
     """
 
     kind: Kind
@@ -90,6 +90,7 @@ class Case:
     place: str | None = None
     dwell_ms: int | None = None
     event_type: str | None = None
+    event_id: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     consent: frozenset[str] = frozenset()
@@ -99,18 +100,30 @@ class Case:
     late_ms: int = 0
     accuracy_m: float | None = 0.0
     mocked: bool = False
-    events: tuple[tuple[str, int | datetime], ...] = ()
-    visits: tuple[tuple[str, int | datetime], ...] = ()
+    events: tuple[tuple[str, Before], ...] = ()
+    visits: tuple[tuple[str, Before], ...] = ()
     sent: tuple[Sent, ...] = ()
     line: int = 0
     column: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A message sent before, given in a test: when, by which rule (None: this one), at which place, with which tags."""
+class Before:
+    """When something was before what a test tells of, as it is given. `line` and `column` say where that stands."""
 
     at: int | datetime
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message sent before, given in a test: when, by which rule (None: this one), at which place, with which tags.
+
+    `tags` None means those of the rule that sent it.
+    """
+
+    at: Before
     rule: str | None = None
     place: str | None = None
     tags: tuple[str, ...] | None = None

@@ -25,6 +25,7 @@ class Place:
     """A geofence or a beacon zone. `timezone` is an IANA name; `data` is the author's free data, for templates.
 
     `timezone` is None only where neither the author nor the position gives one; then the site's setting counts.
+    `inside` is the id of the fence that a zone lies in: who is in the zone is in that too.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Place:
     group: str | None = None
     timezone: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    inside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,8 +156,12 @@ def _read_closely(decoded: str, builder: _Builder) -> None:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
 
+    from rules.scanner import ScannerOf12
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = ScannerOf12
     try:
-        for event in YAML(typ="safe", pure=True).parse(io.StringIO(decoded)):
+        for event in yaml.parse(io.StringIO(decoded)):
             builder.take(event)
     except _RefusedError:
         pass

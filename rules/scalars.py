@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from zoneinfo import available_timezones
 
 from geo.mistake import did_you_mean
 from rules import units
 from rules.shapes import Shape
-from rules.zones import zone
+from rules.zones import zone, zone_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -287,7 +286,7 @@ class Zone(Shape[str]):
         if isinstance(node.value, str) and (node.value in self.words or zone(node.value) is not None):
             return node.value
         words = "".join(f"`{w}`, " for w in self.words)
-        known: Collection[str] = {*self.words, *available_timezones()} if isinstance(node.value, str) else ()
+        known: Collection[str] = {*self.words, *zone_names()} if isinstance(node.value, str) else ()
         mend = did_you_mean(node.text, known) if known else ""
         if not mend.startswith("did"):
             mend = ""

@@ -49,6 +49,10 @@ class Desk:
         """Note that something else was needed here."""
         self.wrong(node, f"needs {what}", mend, got=node.shown)
 
+    def wrong_by_now(self, node: Node, what: str, mend: str = "", *, key: bool = False) -> None:
+        """Note what earlier versions let pass: a mistake, unless the site was in force already."""
+        self.note("by now", node, (what, mend, key))
+
     def note(self, kind: str, node: Node, value: Any) -> None:
         """Leave a name to be looked up when everything is known."""
         self.noted.append((kind, node, value))
@@ -251,7 +255,9 @@ class Table(Shape[dict[str, T]]):
         good = True
         for name, child in node.value.items():
             if not self._match.search(name):
-                desk.wrong(child, "is not a possible key here", f"write it as `{self.example}`", key=True)
+                hyphened = name.replace("_", "-")
+                likely = hyphened if self._match.search(hyphened) else self.example
+                desk.wrong(child, "is not a possible key here", f"write it as `{likely}`", key=True)
                 good = False
             value = self.item.read(child, desk)
             if value is not None:

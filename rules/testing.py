@@ -19,21 +19,22 @@ from rules.windows import next_instant, resolve
 from rules.zones import clock_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from rules.model import Case, Rule, Trigger
+    from rules.model import Before, Case, Rule, Sent, Trigger
     from rules.place import Place
     from rules.ruleset import RuleSet
 
 
 _DEVICE = "test-device"
+_NOT_TAKEN = "no trigger of the rule takes it"
 
 
 def run_tests(ruleset: RuleSet) -> list[Mistake]:
     """Run every rule's own tests. Each that fails is a mistake at its place, with what came instead.
 
+    Of one that gives as before what was after, that is the mistake.
     A test of a `draft` or `paused` rule is judged as if it were `live`; a test that names no user has a test user.
     """
     places = {place.id: place for place in ruleset.places}
@@ -48,8 +49,11 @@ def run_tests(ruleset: RuleSet) -> list[Mistake]:
 
 
 def _run(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Place]) -> Mistake | None:
-    judged = rule if rule.acts else dataclasses.replace(rule, state="live")
-    decision, why = _decision(judged, case, ruleset, places)
+    trial = _Trial(rule if rule.acts else dataclasses.replace(rule, state="live"), case, ruleset, places)
+    slip = trial.slip()
+    if slip is not None:
+        return slip
+    decision, why = trial.decision()
     came = NONE if decision is None else decision.reason.value
     if came == case.then:
         return None
@@ -59,106 +63,144 @@ def _run(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Place]) 
     return Mistake(rule.file, case.line, case.column, f"the test of `{rule.id}` wants `{case.then}`", came, why)
 
 
-def _decision(rule: Rule, case: Case, ruleset: RuleSet, places: Mapping[str, Place]) -> tuple[Decision | None, str]:
-    """What the rule decides in a test, or None and why no trigger takes it."""
-    inside = [places[name] for name in case.inside]
-    place = places[case.place] if case.place is not None else None
-    zone = ruleset.zone_of(place or inside[-1]) if place or inside else ruleset.timezone
-    at_ms = resolve(case.at, zone)
-    occasion = Occasion(
-        case.kind, "test", at_ms, case.user, None if place is None else _DEVICE, place, "fix", case.dwell_ms,
-        case.accuracy_m, case.mocked, case.event_type, "test", case.data, rule.id,
-    )  # fmt: skip
-    trigger, occasion, why = _trigger(rule, occasion, inside, ruleset)
-    if trigger is None:
-        return None, why
-    user = _user(rule, case, occasion, zone)
-    return decide(rule, View(occasion, user, at_ms + case.late_ms, ruleset, places)), ""
+@dataclasses.dataclass(slots=True)
+class _Trial:
+    """One test under way. Its local times are told in `zone`; it happens at `at_ms` and is decided at `now_ms`."""
 
+    rule: Rule
+    case: Case
+    ruleset: RuleSet
+    places: Mapping[str, Place]
+    zone: ZoneInfo = dataclasses.field(init=False)
+    at_ms: int = dataclasses.field(init=False)
+    now_ms: int = dataclasses.field(init=False)
 
-def _trigger(
-    rule: Rule, occasion: Occasion, inside: list[Place], ruleset: RuleSet
-) -> tuple[Trigger | None, Occasion, str]:
-    """The trigger that takes the occasion, and the occasion with what only the trigger says of it."""
-    why = "no trigger of the rule takes it"
-    for trigger in rule.triggers:
-        if trigger.kind is not occasion.kind:
-            continue
-        told = occasion
-        if trigger.kind is Kind.DWELLED and occasion.dwell_ms is None:
-            told = replace(occasion, dwell_ms=trigger.dwell_ms)
-        elif trigger.kind is Kind.TIMER:
-            place, problem = _timer_place(trigger, occasion.time_ms, inside, ruleset)
-            if problem:
-                why = problem
-                continue
-            device = None if place is None else _DEVICE
-            told = replace(occasion, device=device, place=place, timer_index=trigger.index)
-        if matches(trigger, told):
-            return trigger, told, ""
-    return None, occasion, why
+    def __post_init__(self) -> None:
+        here = self.case.place or (self.case.inside[-1] if self.case.inside else None)
+        self.zone = self.ruleset.timezone if here is None else self.ruleset.zone_of(self.places[here])
+        self.at_ms = resolve(self.case.at, self.zone)
+        self.now_ms = self.at_ms + self.case.late_ms
 
+    def slip(self) -> Mistake | None:
+        """The first of what is given as before that was not yet when the rule decided: the test would prove nothing."""
+        case = self.case
+        given = [("events", at) for _, at in case.events] + [("visits", at) for _, at in case.visits]
+        for key, before in [*given, *(("sent_before", sent.at) for sent in case.sent)]:
+            time_ms = self._instant(before)
+            if time_ms > self.now_ms:
+                what = f"`{key}` in a test of `{self.rule.id}` is after `at`" + (" and `late`" if case.late_ms else "")
+                came, mend = clock_text(time_ms, self.zone), "give an earlier time, for it tells what was before"
+                return Mistake(self.rule.file, before.line, before.column, what, came, mend)
+        return None
 
-def _timer_place(trigger: Trigger, time_ms: int, inside: list[Place], ruleset: RuleSet) -> tuple[Place | None, str]:
-    """The place at which a timer finds the user, or why it does not ring for them."""
-    place = None
-    zones = ruleset.timer_zones(trigger)
-    if trigger.inside is not None:
-        place = next((p for p in reversed(inside) if trigger.inside.covers(p)), None)
-        if place is None:
-            return None, f"the timer is for users in {trigger.inside}, add `inside:` to the test"
-        if trigger.timezone is None:
-            zones = (ruleset.zone_of(place),)
-    for tz in zones:
-        due_ms = next_instant(trigger.days, trigger.at_ms, time_ms - 1, tz)
-        if due_ms == time_ms:
-            return place, ""
-    return None, f"the timer is not due then, but at {clock_text(due_ms, zones[-1])}"
+    def decision(self) -> tuple[Decision | None, str]:
+        """What the rule decides, or None and why no trigger takes what happens."""
+        occasion, why = self._rung() if self.case.kind is Kind.TIMER else self._taken()
+        if occasion is None:
+            return None, why
+        view = View(occasion, self._user(occasion), self.now_ms, self.ruleset, self.places)
+        return decide(self.rule, view), ""
 
+    def _taken(self) -> tuple[Occasion | None, str]:
+        """What happens, with how long a stay lasted by the trigger that takes it, where the test does not say."""
+        place = None if self.case.place is None else self.places[self.case.place]
+        occasion = self._occasion(place)
+        for trigger in self.rule.triggers:
+            told = occasion if occasion.dwell_ms is not None else replace(occasion, dwell_ms=trigger.dwell_ms)
+            if matches(trigger, told):
+                return told, ""
+        return None, _NOT_TAKEN
 
-def _user(rule: Rule, case: Case, occasion: Occasion, zone: ZoneInfo) -> User:
-    """The user of a test. Everything before lies before the test's instant, in the place's zone.
+    def _rung(self) -> tuple[Occasion | None, str]:
+        """The instant of all timers that ring then: one occasion, at the place entered last of those they look at."""
+        stays = self._stays(None)
+        inside = [self.places[name] for name in sorted(stays, key=lambda name: (stays[name], name))]
+        found: list[Place | None] = []
+        why = _NOT_TAKEN
+        for trigger in self.rule.triggers:
+            if trigger.kind is Kind.TIMER:
+                places, why = _found_by(trigger, self.at_ms, inside, self.ruleset)
+                found += places
+        if not found:
+            return None, why
+        if self.case.late_ms > self.rule.max_event_age_ms:
+            return None, "a timer that is later than `max_event_age` does not ring any more"
+        return self._occasion(next((place for place in reversed(inside) if place in found), None)), ""
 
-    Each stay is a visit from when it began, as in earnest: those that are given `inside`, and the one that is told of.
-    One that ends began just before, for nothing says when.
-    """
-    at_ms = occasion.time_ms
-    here = occasion.place.id if occasion.place is not None else None
+    def _occasion(self, place: Place | None) -> Occasion:
+        case = self.case
+        return Occasion(
+            case.kind, "test", self.at_ms, case.user, None if place is None else _DEVICE, place, "fix", case.dwell_ms,
+            case.accuracy_m, case.mocked, case.event_type, case.event_id, case.data, self.rule.id,
+        )  # fmt: skip
 
-    def instant(moment: int | datetime) -> int:
-        return resolve(moment, zone)
+    def _stays(self, dwell_ms: int | None) -> dict[str, int]:
+        """When each stay began: those that are given `inside`, and the one that is told of.
 
-    inside = {name: [1, at_ms - len(case.inside) + i] for i, name in enumerate(case.inside)}
-    if case.place is not None and case.kind is not Kind.CROSSED:
-        inside[case.place] = [1, at_ms - (occasion.dwell_ms or 0)]
-    visits = [(instant(at), place) for place, at in case.visits]
-    visits += [(entered_ms, place) for place, (_, entered_ms) in inside.items()]
-    if case.place is not None and case.kind is Kind.EXITED:
-        del inside[case.place]
-    events = [(instant(at), kind) for kind, at in case.events]
-    if case.event_type is not None:
-        events.append((at_ms, case.event_type))
-    sends = [
-        Send(
-            f"sent-{i}",
-            sent.rule or rule.id,
-            rule.tags if sent.tags is None else sent.tags,
-            sent.place or here,
-            instant(sent.at),
-            rule.test,
+        One that ends began just before, for nothing says when. Who is in a zone is in the fence that it lies in.
+        """
+        case = self.case
+        stays = {name: self.at_ms - len(case.inside) + i for i, name in enumerate(case.inside)}
+        if case.place is not None and case.kind is not Kind.CROSSED:
+            stays[case.place] = self.at_ms - (dwell_ms or 0)
+        for name, entered_ms in list(stays.items()):
+            fence = self.places[name].inside
+            if fence is not None:
+                stays.setdefault(fence, entered_ms)
+        return stays
+
+    def _user(self, occasion: Occasion) -> User:
+        """The user of a test. Each stay is a visit from when it began, as in earnest."""
+        case = self.case
+        stays = self._stays(occasion.dwell_ms)
+        visits = [(self._instant(at), place) for place, at in case.visits]
+        visits += [(entered_ms, place) for place, entered_ms in stays.items()]
+        events = [(self._instant(at), kind) for kind, at in case.events]
+        if case.event_type is not None:
+            events.append((self.at_ms, case.event_type))
+        if case.place is not None and case.kind is Kind.EXITED:
+            del stays[case.place]
+        sends = [self._send(i, sent, occasion.place) for i, sent in enumerate(case.sent)]
+        return User(
+            case.user,
+            True,
+            dict(case.attributes),
+            dict.fromkeys(case.consent, True),
+            case.locale,
+            case.timezone,
+            {},
+            sorted(events),
+            sorted(visits),
+            sorted(sends, key=lambda send: send.time_ms),
+            {place: [1, entered_ms] for place, entered_ms in stays.items()},
         )
-        for i, sent in enumerate(case.sent)
-    ]
-    return User(
-        case.user,
-        True,
-        dict(case.attributes),
-        dict.fromkeys(case.consent, True),
-        case.locale,
-        case.timezone,
-        {},
-        sorted(events),
-        sorted(visits),
-        sorted(sends, key=lambda send: send.time_ms),
-        inside,
-    )
+
+    def _send(self, number: int, sent: Sent, here: Place | None) -> Send:
+        """A message sent before: it counts as its sender's, by default under its tags, among tests if that is one."""
+        sender = self.rule if sent.rule is None else self.ruleset.rule(sent.rule) or self.rule
+        tags = sender.tags if sent.tags is None else sent.tags
+        place = sent.place or (None if here is None else here.id)
+        return Send(f"sent-{number}", sender.id, tags, place, self._instant(sent.at), sender.test)
+
+    def _instant(self, before: Before) -> int:
+        return resolve(before.at, self.zone)
+
+
+def _found_by(
+    trigger: Trigger, time_ms: int, inside: Sequence[Place], ruleset: RuleSet
+) -> tuple[list[Place | None], str]:
+    """Where a timer finds the user at an instant (None: it looks nowhere), and why not elsewhere."""
+    places: Sequence[Place | None] = [None]
+    if trigger.inside is not None:
+        places = [place for place in inside if trigger.inside.covers(place)]
+    found: list[Place | None] = []
+    own_zone = ruleset.timer_zones(trigger)[0]
+    why = f"the timer is for users in {trigger.inside}, add `inside:` to the test"
+    for place in places:
+        zone = ruleset.zone_of(place) if place is not None and trigger.timezone is None else own_zone
+        due_ms = next_instant(trigger.days, trigger.at_ms, time_ms - 1, zone)
+        if due_ms == time_ms:
+            found.append(place)
+        else:
+            why = f"the timer is not due then, but at {clock_text(due_ms, zone)}"
+    return found, why

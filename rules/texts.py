@@ -101,7 +101,7 @@ class Text:
         """
         mustache = _MUSTACHE.search(source)
         if mustache and mustache[1].partition(".")[0] in _OWN:
-            raise TextError("doubled braces mean a literal brace", mustache[0], f"write `{{{mustache[1]}}}`")
+            raise TextError("doubled braces mean a literal brace", mustache[0], _singly(mustache[1]))
         parts: list[str | Field] = []
         for piece in _SPLIT.split(source):
             if piece in ("{", "}"):
@@ -154,6 +154,15 @@ def parse_field(name: str) -> Field:
     if root in ("place", "event") and rest != "data":
         return Field(root, rest, data=True, written=name)
     raise TextError(what, got, f"did you mean `user.attributes.{rest}`?" if root == "user" else _near(name))
+
+
+def _singly(name: str) -> str:
+    """The mend for what stands in doubled braces: what is a field in single ones."""
+    root, _, rest = name.partition(".")
+    try:
+        return f"write `{{{parse_field(name).written}}}`"
+    except TextError as error:
+        return f"write `{{user.attributes.{rest}}}`" if root == "user" and _NAME.fullmatch(name) else error.mend
 
 
 def _near(name: str) -> str:

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from rules.units import DAY_MS, epoch_ms
 
@@ -40,6 +40,11 @@ def zone(name: str) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         return None
+
+
+def zone_names() -> set[str]:
+    """The names of all zones that there are."""
+    return {name for name in available_timezones() if not _NO_ZONE.fullmatch(name)}
 
 
 class Local(NamedTuple):

@@ -36,14 +36,14 @@ def test_a_zone_is_read_with_its_beacons_in_normal_form_and_its_defaults() -> No
                 group="dept-shinjuku",
                 timezone="Asia/Tokyo",
                 data={"floor": "B1"},
+                inside="store-shinjuku",
             ),
             ("eddystone:edd1ebeac04e5defa017:0123456789ab", f"ibeacon:{UUID}:17:*"),
             enter_rssi=-70.0,
             exit_rssi=-90.5,
             exit_after_ms=60_000,
-            inside="store-shinjuku",
         ),
-        Zone(Place("door", PlaceKind.ZONE, name="door"), ("gateway:*",), -75.0, -85.0, 30_000, None),
+        Zone(Place("door", PlaceKind.ZONE, name="door"), ("gateway:*",), -75.0, -85.0, 30_000),
     ]
 
 

@@ -42,10 +42,10 @@ BANS = (
     Ban(r"logging\..*", "use structlog", but=("connectors/logs.py",)),
 )
 
-#: In the pure packages processes, files and clocks do not exist.
+#: In the pure packages processes, files and clocks do not exist. Threads do: what one has for itself may be kept.
 PURE_IMPORTS_BANNED = re.compile(
     r"(aiohttp|asyncio|concurrent|faust|http|logging|multiprocessing|prometheus_client|random|redis|requests|select|signal"
-    r"|socket|sqlite3|ssl|subprocess|tempfile|threading|typer|rich|urllib\.request|aiokafka|structlog|os)(\.|$)"
+    r"|socket|sqlite3|ssl|subprocess|tempfile|threading(?!\.local$)|typer|rich|urllib\.request|aiokafka|structlog|os)(\.|$)"
 )
 
 

@@ -204,6 +204,37 @@ actions: [{{push: {{title: "{{user.id}}", body: "at {{place.name}}", collapse_ke
     ]
 
 
+def test_check_warns_of_a_rule_that_is_always_quiet(nearcast: Command, tmp_path: Path) -> None:
+    rule = FILES["rules/hello.yaml"].replace('{from: "21:00", to: "09:00"', '{from: "00:00", to: "24:00"')
+    assert rule != FILES["rules/hello.yaml"]
+    came = nearcast("check", make_site(tmp_path, rules__hello=rule))
+    assert "rule `hello` is quiet all day: nobody is ever messaged" in came.err
+
+
+def test_check_warns_of_a_beacon_zone_that_is_to_be_crossed(nearcast: Command, tmp_path: Path) -> None:
+    site = make_site(tmp_path, rules__hello=FILES["rules/hello.yaml"].replace("event: entered", "event: crossed"))
+    assert "crossed" not in nearcast("check", site).err
+    (site / "beacons").mkdir(exist_ok=True)
+    (site / "beacons/z.yaml").write_text("- {id: hall, beacons: ['gateway:a'], timezone: UTC}\n")
+    rule = site / "rules/hello.yaml"
+    rule.write_text(rule.read_text().replace("id: shop", "id: hall", 1))
+    assert "rule `hello` waits in vain for `crossed`: its places are beacon zones" in nearcast("check", site).err
+
+
+def test_check_warns_of_a_consent_in_a_not(nearcast: Command, tmp_path: Path) -> None:
+    rule = """id: stop
+trigger: {event: entered}
+audience: {all: [{consent: ads}, {not: {any: [{consent: optout}, {not: {consent: mail}}]}}]}
+actions: [{push: {title: Hi, body: There}}]
+"""
+    came = nearcast("check", make_site(tmp_path, rules__hello=rule))
+    assert came.code == 0, came
+    why = "it is asked as if it were given, keep who opted out as an attribute"
+    assert [line for line in came.err.splitlines() if "consent" in line] == [
+        f"warning: rules/hello.yaml:1: rule `stop` reaches nobody by the consent `optout` in a `not`: {why}"
+    ]
+
+
 def test_an_empty_folder_is_a_site_that_sends_nothing(nearcast: Command, tmp_path: Path) -> None:
     came = nearcast("check", tmp_path)
     assert came.code == 0

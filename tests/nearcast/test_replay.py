@@ -17,7 +17,7 @@ from nearcast.replay import SPAN_MS, Folding, replay_files
 from nearcast.replay_options import ReplayOptions
 from nearcast.replay_report import Tally
 from tests.bar import Bar
-from tests.nearcast.command import Came, make_site
+from tests.nearcast.command import FILES, Came, make_site
 from tests.world import TICK
 
 if TYPE_CHECKING:
@@ -165,6 +165,24 @@ def test_a_user_that_cannot_be_read_is_named_as_a_line_of_a_recording_is(nearcas
     assert [line.partition(": ")[0] for line in named.err.splitlines()] == [f"{users}:{n}" for n in range(1, 6)]
     assert (named.code, json.loads(named.out)["decisions"][0]["reason"]) == (0, "sent")
     assert nearcast("replay", site, users, recording, "--json") == named
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("live", "no rule had an occasion: do its places and kinds of transition come up in this recording?"),
+        ("draft", "no rule of the site is in `state: live` or `test`, so none decides anything"),
+        ("paused", "no rule of the site is in `state: live` or `test`, so none decides anything"),
+    ],
+)
+def test_a_replay_without_decisions_says_what_may_be_missing(
+    nearcast: Command, tmp_path: Path, state: str, told: str
+) -> None:
+    rule = FILES["rules/hello.yaml"].replace("state: live", f"state: {state}")
+    pings = tmp_path / "pings.jsonl"
+    pings.write_text(json.dumps({"device": "d", "time": T0, "lat": AWAY[0], "lng": AWAY[1], "accuracy": 5}) + "\n")
+    came = nearcast("replay", make_site(tmp_path / "site", rules__hello=rule), pings)
+    assert came.out.splitlines()[1:] == [told]
 
 
 def test_a_recording_of_no_use_ends_a_replay_with_1_after_its_lines_are_named(

@@ -239,6 +239,26 @@ def test_whoever_asks_for_no_consent_gets_nobody_who_gave_it() -> None:
     assert reason(refused, User("u")) is Reason.AUDIENCE  # false with every consent taken as given
 
 
+TIER = Attribute("tier", "tier", values=("gold",))
+MAIL = Consent("mail", "mail")
+
+
+@pytest.mark.parametrize(
+    ("audience", "blamed"),
+    [
+        (All((CONSENT, OneOf((TIER, MAIL)))), "mail"),
+        (All((MAIL, CONSENT)), "mail"),
+        (OneOf((TIER, All((MAIL, TIER)), Not(CONSENT), MAIL)), "mail"),  # `tier` fails whatever is consented to
+        (Not(All((Not(TIER), Not(OneOf((TIER, MAIL)))))), "mail"),
+    ],
+)
+def test_a_missing_consent_is_named_not_what_else_is_false_beside_it(audience: Clause, blamed: str) -> None:
+    person = User("u", attributes={"tier": "iron"}, consent={"ads": True})
+    refusal = judge(audience, view(person))
+    assert refusal is not None
+    assert refusal[:2] == (Reason.CONSENT, blamed)
+
+
 clauses: st.SearchStrategy[Clause] = st.recursive(
     st.sampled_from(TRUTHS).map(fixed) | st.sampled_from(["ads", "mail"]).map(lambda p: Consent(p, p)),
     lambda below: (
@@ -260,7 +280,10 @@ def test_the_reason_is_what_the_definition_says(audience: Clause, consent: dict[
         else Reason.UNKNOWN if found is None
         else None
     )  # fmt: skip
-    assert reason(audience, person) is expected
+    refusal = judge(audience, view(person))
+    assert (None if refusal is None else refusal[0]) is expected
+    if refusal is not None and expected is Reason.CONSENT:
+        assert refusal[1] in {"ads", "mail"} - {purpose for purpose, is_given in consent.items() if is_given}
 
 
 @given(clauses, st.dictionaries(st.sampled_from(["ads", "mail"]), st.booleans()))

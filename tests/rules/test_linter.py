@@ -124,6 +124,11 @@ def test_drafts_are_checked_as_hard_as_live_rules() -> None:
         ),
         ("ja: x", "templates/timesale.yaml:1:5: `ja` needs a mapping of keys to values, got `x`"),
         ("j_a: {body: x}", "templates/timesale.yaml:1:1: `j_a` is not a possible key here, write it as `ja`"),
+        ("en_GB: {body: x}", "templates/timesale.yaml:1:1: `en_GB` is not a possible key here, write it as `en-GB`"),
+        (
+            "en: {body: x}\nja: {body: y}\nEN: {body: z}",
+            "templates/timesale.yaml:3:1: `EN` is a language that is here already, keep one of them, `en` is on line 1",
+        ),
         ("ja: {body: ''}", "templates/timesale.yaml:1:12: `ja.body` needs a text that is not empty"),
         (
             "ja: {body: '{'}",
@@ -179,6 +184,43 @@ def test_free_data_that_other_places_have_is_told_at_the_rule() -> None:
         )
         == []
     )
+
+
+def test_a_path_into_free_data_leads_as_far_as_that_of_a_place_does() -> None:
+    other = Place("other", PlaceKind.FENCE, data={"walk": {"max": {"h": 1}}})
+    places = (*PLACES, other)
+    at = "rules/a.yaml:5:25: `actions[0].push.body` uses"
+    for field, mend in (("floor.x", "floor"), ("walk.mni", "walk.min"), ("walk.max.h.x", "walk.max.h")):
+        said = f"{at} `{{place.{field}}}`, which no place has, did you mean `place.{mend}`?"
+        assert lines(rule_of(f'actions: [{{push: {{body: "{{place.{field}}}"}}}}]\n'), places=places) == [said]
+    file = rule_of('actions: [{push: {body: "{place.data.walk.max.h}"}}]\n')
+    (line,) = lines(file, places=places)
+    assert line.startswith(f"{at} `{{place.data.walk.max.h}}`, which no place of the rule has")
+    assert lines(file.replace(", place: {id: shinjuku}", ""), places=places) == []
+
+
+def test_a_field_is_told_where_it_stands() -> None:
+    file = rule_of("actions:\n  - push:\n      title: '{event.sku}'\n      body: x\n")
+    (line,) = lines(file)
+    assert line.startswith("rules/a.yaml:7:14: `actions[0].push.title` uses `{event.sku}`, but no trigger")
+
+
+@pytest.mark.parametrize(
+    ("since", "until"), [("2026-12-01T11:59Z", "2026-12-01"), ("2026-12-01T13:59", "2026-12-01T00:00Z")]
+)
+def test_a_lifetime_that_has_an_instant_in_some_zone_is_good(since: str, until: str) -> None:
+    assert lines(rule_of(f'active: {{from: "{since}", until: "{until}"}}\n')) == []
+
+
+def test_what_earlier_versions_let_pass_is_no_reason_not_to_go_on_with_it() -> None:
+    file = rule_of(
+        "schedule: {windows: [{to: '00:00'}]}\n"
+        "active: {from: '2027-01-01T00:00Z', until: '2026-01-01'}\n"
+        "actions: [{push: {template: timesale, collapse_key: '{place.floor.x}'}}]\n"
+    )
+    files = {"templates/timesale.yaml": b"en: {body: x}\nEN: {body: y}\n"}
+    assert len(lines(file, templates=files)) == 4
+    assert lines(file, templates=files, was_in_force=True) == []
 
 
 def test_a_message_stays_on_one_line_whatever_the_file_holds() -> None:

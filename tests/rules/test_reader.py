@@ -270,6 +270,30 @@ def test_libyaml_reads_what_it_may_read_as_ruamel_does(text: str) -> None:
         assert told(text) == swift
 
 
+_SCALARS = st.sampled_from(['"x"', "'y'", '""', '"x\n y"', "a", "1", "a:b", ":a", "- a", "?a", ""])
+
+
+def _flow(below: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Lists and mappings in brackets, with blanks about each `:` and `,`, or none."""
+    blank = st.sampled_from(["", "", " ", "\n  "])
+    pair = st.tuples(st.sampled_from(["", "", "? "]), _SCALARS | below, blank, st.just(":"), blank, below).map("".join)
+    entries = st.lists(pair | below, min_size=1, max_size=2)
+    body = st.tuples(entries, st.tuples(blank, st.just(","), blank).map("".join)).map(lambda of: of[1].join(of[0]))
+    return st.sampled_from(["[]", "{}"]).flatmap(lambda ends: body.map(lambda inner: f"{ends[0]}{inner}{ends[1]}"))
+
+
+@given(st.sampled_from(["", "a: ", "- "]), st.recursive(_SCALARS, _flow, max_leaves=4))
+def test_a_file_is_read_alike_whatever_its_comments_hold(before: str, text: str) -> None:
+    # A backslash, be it in a comment, is not for libyaml.
+    assert told(f"{before}{text}\n# C:\\temp\n") == told(f"{before}{text}\n# C:/temp\n")
+
+
+def test_a_quoted_key_needs_no_space_after_its_colon_in_brackets() -> None:
+    for comment in ("", "# C:\\temp\n"):
+        found = plain(f'{comment}a: ["push":{{"template":"t"}}, \'b\' :1]\n')
+        assert found == {"a": [{"push": {"template": "t"}}, {"b": 1}]}
+
+
 def test_a_plain_file_is_read_by_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("rules.reader._read_closely")
     text = "id: a\nactions: [push: {title: \"Hi, {place.name}\"}]\n---\nid: b\nwindows:\n  - {from: '10:00'}\n"

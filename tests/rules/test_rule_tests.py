@@ -114,6 +114,8 @@ def test_what_is_given_is_judged(given: str, then: str, body: str) -> None:
         ("event: {type: p, data: {x: 1}}", "sent", "{event: p, where: {data.x: 1}}"),
         ("event: {type: p, data: {x: 2}}", "none", "{event: p, where: {data.x: 1}}"),
         ("event: {type: q}", "none", "{event: p}"),
+        ("event: {type: p, id: e-1}", "sent", "{event: p, where: {id: [e-1, e-2]}}"),
+        ("event: {type: p, id: e-3}", "none", "{event: p, where: {id: [e-1, e-2]}}"),
         ("timer: true", "sent", "{event: timer, at: 17:10, timezone: Asia/Tokyo}"),
         ("timer: true", "none", "{event: timer, at: 17:11, timezone: Asia/Tokyo}"),
         ("timer: true", "none", "{event: timer, at: 17:10, days: [thu], timezone: Asia/Tokyo}"),
@@ -122,6 +124,8 @@ def test_what_is_given_is_judged(given: str, then: str, body: str) -> None:
         ("timer: true", "none", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
         ("timer: true, inside: [soho, shinjuku]", "sent", "{event: timer, at: 17:10, inside: {id: shinjuku}}"),
         ("timer: true", "sent", "{any: [{event: timer, at: 03:00}, {event: timer, at: 08:10}]}"),
+        # two phones: it is ten past five where one of them is
+        ("timer: true, inside: [store-shinjuku, soho]", "sent", "{event: timer, at: 17:10, inside: {tag: own-store}}"),
     ],
 )
 def test_each_kind_of_occasion_can_happen(given: str, then: str, trigger: str) -> None:
@@ -208,6 +212,36 @@ def test_a_timer_that_is_not_due_says_when_it_is() -> None:
         f"{{{ADS}, timer: true, {WEDNESDAY}}}", "sent", trigger="{event: timer, at: 17:11, timezone: Asia/Tokyo}"
     )
     assert line.endswith("wants `sent`, got `none`, the timer is not due then, but at 2026-11-25T17:11:00+09:00")
+
+
+def test_a_timer_that_comes_too_late_to_ring_says_so() -> None:
+    (line,) = failures(f"{{{ADS}, timer: true, {WEDNESDAY}, late: 16m}}", "stale", trigger="{event: timer, at: 08:10}")
+    assert line.endswith("wants `stale`, got `none`, a timer that is later than `max_event_age` does not ring any more")
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "came"),
+    [
+        ("events: [{type: p, at: '2026-11-25T17:10'}, {type: p, at: AT}]", "events", "2027-11-20T00:00:00+09:00"),
+        ("visits: [{place: shinjuku, at: AT}]", "visits", "2027-11-20T00:00:00+09:00"),
+        ("sent_before: {at: AT}", "sent_before", "2027-11-20T00:00:00+09:00"),
+        ("late: 5m, sent_before: {at: AT}", "sent_before", "2026-11-25T17:15:00.001+09:00"),
+    ],
+)
+def test_what_is_given_as_before_and_was_after_is_a_mistake_at_its_place(before: str, key: str, came: str) -> None:
+    # It counted as before: with a wrong year, a test held that proved nothing.
+    given = f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, {before.replace('AT', repr(came))}}}"
+    late = " and `late`" if "late" in before else ""
+    said = f"rules/a.yaml:7:{11 + given.index(came)}: `{key}` in a test of `r` is after `at`{late}, got `{came}`, "
+    assert failures(given, "sent") == [said + "give an earlier time, for it tells what was before"]
+
+
+@pytest.mark.parametrize("late", ["", "late: 5m, "])
+def test_what_was_at_the_very_instant_of_the_decision_was_before(late: str) -> None:
+    at = "2026-11-25T17:15" if late else "2026-11-25T17:10"
+    before = f"{late}visits: [{{place: soho, at: '{at}'}}], events: [{{type: p, at: '{at}'}}]"
+    audience = "audience: {all: [{consent: ads}, {event_count: {type: p}}, {visits: {place: {id: soho}}}]}\n"
+    assert failures(f"{{{ADS}, enters: shinjuku, {WEDNESDAY}, {before}}}", "sent", audience) == []
 
 
 def test_a_timer_for_users_inside_says_so() -> None:

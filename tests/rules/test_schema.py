@@ -23,7 +23,7 @@ TEMPLATES = Draft202012Validator(templates_schema())
 #: Mistakes that a schema cannot see: they need the other files, or compare two values, or look into a text.
 _BEYOND = (
     "is the id of", "is a tag of", "is the group of", "names no template", "not a configured channel",
-    "messages people", "is longer than events", "same time as", "end of a day", "is less than",
+    "messages people", "is longer than events", "same time as", "a whole day after", "end of a day", "is less than",
     "is not after", "beside `is`", "a question", "beside other questions", "does not belong to the scope",
     "beside it", "`week` and `month` alone", "duplicate key", "`template`", "unknown field",
     "which no place", "no trigger of the rule", "lone brace", "doubled braces", "one thing that happens",

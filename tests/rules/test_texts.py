@@ -81,6 +81,8 @@ def test_without_a_place_its_fields_are_empty() -> None:
         ("{place.name!r}", "names an unknown field", "did you mean `place.name`?"),
         ("{place.__class__}", None, None),
         ("{{ place.name }}", "doubled braces mean a literal brace", "write `{place.name}`"),
+        ("{{ user.tier }}", "doubled braces mean a literal brace", "write `{user.attributes.tier}`"),
+        ("{{ occasion.tme }}", "doubled braces mean a literal brace", "did you mean `occasion.time`?"),
         ("{{user.attributes.x}}", "doubled braces mean a literal brace", "write `{user.attributes.x}`"),
     ],
 )
