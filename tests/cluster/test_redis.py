@@ -156,6 +156,12 @@ def test_deliveries_are_listed_by_how_they_stand(url: str) -> None:
         await deliveries.write([KeptDelivery(made[1], again=1)])
         assert await deliveries.listed(DeliveryState.FAILED, 10) == []
         assert len(await deliveries.listed(None, 2)) == 2
+        await deliveries.drop([KeptDelivery(made[2])])
+        assert sorted(k.delivery.key for k in await deliveries.of_user("u")) == ["k0", "k1"]
+        assert [k and k.delivery.key for k in await deliveries.read(["k1", "k2"])] == ["k1", None]
+        assert [await deliveries.claim("k0", n) for n in (1, 1, 2)] == [True, False, True]
+        await deliveries.unclaim("k0", 1)
+        assert await deliveries.claim("k0", 1)
         await deliveries.forget("u")
         assert await deliveries.listed(None, 10) == [] and await deliveries.read(["k0"]) == [None]
 
