@@ -13,11 +13,10 @@ from connectors.intake import Unavailable
 from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names
 from connectors.kafka_writer import WriteError, Written
-from connectors.redis_client import AwayError
 from connectors.redis_deliveries import KeptDelivery
 from connectors.redis_people import StoredPerson
 from engine.person import Person, pack_person, read_person
-from engine.ports import DeliveryState
+from engine.ports import AwayError, DeliveryState
 from engine.settings import Settings
 from engine.wire import UserChanged
 from nearcast.gateway_door import GatewayDoor
