@@ -36,8 +36,8 @@ async def test_who_is_idle_says_that_a_server_is_away_and_ends_in_good_order(ser
     site = write_site(tmp_path / "idle", settings=settings)
     async with fleet_of(site, servers, "idle", workers=1) as fleet:
         gateway, worker, dispatcher = fleet.gateway, *fleet.of("worker"), *fleet.of("dispatcher")
-        await gateway.consent(["u"])
-        await gateway.post({"device": "d", "user": "u", "time": gateway.now_ms(), **IN})
+        await gateway.consent(["u", "v"])
+        await gateway.post({"device": "d", "user": "v", "time": gateway.now_ms(), **IN})
         await fleet.folded()
         assert [one["device"] for one in await gateway.get("/v1/places/shinjuku/present")] == ["d"]
 
