@@ -130,6 +130,10 @@ class StoreError(Exception):
     """The store cannot be used: locked, read-only, full, corrupt, newer. The message says which and how to mend it."""
 
 
+class AwayError(StoreError):
+    """A server does not answer, or takes nothing just now: wait, and ask again."""
+
+
 class StoreBrokenError(StoreError):
     """The store can never again tell whether a write of this process is on disk: only a new process can."""
 
