@@ -35,7 +35,7 @@ class Admin:
             await self._client.start()
         except KafkaError as error:
             await self._client.close()
-            raise StoreError(await self._brokers.why_not()) from error
+            raise await self._brokers.why_not() from error
         return self._client
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from connectors.tls import tls_context
+from engine.ports import AwayError, StoreError
 
 if TYPE_CHECKING:
     from engine.settings import ClusterSettings
@@ -39,17 +40,17 @@ class Brokers:
         """What a client of aiokafka is made with."""
         return {"bootstrap_servers": self.servers, **self._login()}
 
-    async def why_not(self) -> str:
-        """Why no broker takes this client, in words and with the setting to look at."""
+    async def why_not(self) -> StoreError:
+        """Why no broker takes this client, in words and with the setting to look at: `AwayError` if none answers."""
         found = ""
         for server in self.servers:
             host, _, port = server.rpartition(":")
             try:
                 connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=_ASK_MS, **self._login())
             except (SaslAuthenticationFailed, IllegalSaslStateError, UnsupportedSaslMechanismError) as error:
-                return self._refused(server, error)
+                return StoreError(self._refused(server, error))
             except ssl.SSLCertVerificationError as error:
-                return (
+                return StoreError(
                     f"the certificate of `{server}` is not trusted: {error.verify_message}, see `cluster.kafka.ca` and"
                     " the names in the certificate"
                 )
@@ -57,9 +58,9 @@ class Brokers:
                 found = found or f"{type(error).__name__}: {error}".rstrip(": ")
             else:
                 connection.close()
-                return f"`{server}` answers, but tells of no broker that does"
+                return AwayError(f"`{server}` answers, but tells of no broker that does")
         asks = "" if self.login.protocol.is_encrypted else " or does it ask for TLS, see `cluster.kafka.protocol`"
-        return f"no broker answers at `{','.join(self.servers)}`, see `cluster.brokers`{asks}: {found}"
+        return AwayError(f"no broker answers at `{','.join(self.servers)}`, see `cluster.brokers`{asks}: {found}")
 
     def _login(self) -> dict[str, Any]:
         login = self.login

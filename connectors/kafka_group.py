@@ -5,11 +5,14 @@ Owns the consumer, and that only what its owner says is done is committed. Must 
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from connectors.kafka_ending import end_consumer
 from connectors.kafka_reader import Record
 from connectors.kafka_topics import RECORD_BYTES_MAX
 from engine.ports import StoreError
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _WAIT_MS: Final = 250
 _PIECE: Final = 500
+#: A broker that does not answer for so long is away: aiokafka itself would ask it again for ever.
+_ANSWER_S: Final = 3.0
 
 
 class GroupReader:
@@ -64,12 +69,12 @@ class GroupReader:
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
-            raise StoreError(await self._brokers.why_not()) from error
+            await end_consumer(self._consumer)
+            raise await self._brokers.why_not() from error
 
     async def stop(self) -> None:
         """Leave."""
-        await self._consumer.stop()
+        await end_consumer(self._consumer)
 
     async def records(self) -> dict[int, list[Record]]:
         """What came, by partition; nothing after a short while without any. Raises `StoreError`."""
@@ -87,8 +92,9 @@ class GroupReader:
         if not offsets:
             return True
         try:
-            await self._consumer.commit({TopicPartition(self._topic, p): offset for p, offset in offsets.items()})
-        except (CommitFailedError, IllegalStateError, KafkaError):
+            async with asyncio.timeout(_ANSWER_S):
+                await self._consumer.commit({TopicPartition(self._topic, p): offset for p, offset in offsets.items()})
+        except (CommitFailedError, IllegalStateError, KafkaError, TimeoutError):
             return False
         return True
 
@@ -103,10 +109,12 @@ class GroupReader:
     async def lag(self) -> int:
         """How many records were not fetched yet, as far as is known."""
         total = 0
-        for at in self._consumer.assignment():
-            end = self._consumer.highwater(at)
-            if end is not None:
-                total += max(0, end - await self._consumer.position(at))
+        with suppress(TimeoutError):  # where a partition begins is not known before the broker tells it
+            async with asyncio.timeout(_ANSWER_S):
+                for at in self._consumer.assignment():
+                    end = self._consumer.highwater(at)
+                    if end is not None:
+                        total += max(0, end - await self._consumer.position(at))
         return total
 
 

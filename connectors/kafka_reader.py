@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from connectors.kafka_ending import end_consumer
 from connectors.kafka_topics import RECORD_BYTES_MAX
 from engine.ports import StoreError
 
@@ -56,16 +57,16 @@ class KafkaReader:
         self._place: tuple[int, int] | None = None
 
     async def start(self) -> None:
-        """Connect. Raises `ReadError`."""
+        """Connect. Raises `StoreError`."""
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
-            raise ReadError(await self._brokers.why_not()) from error
+            await end_consumer(self._consumer)
+            raise await self._brokers.why_not() from error
 
     async def stop(self) -> None:
         """End."""
-        await self._consumer.stop()
+        await end_consumer(self._consumer)
 
     async def ends(self, partitions: Sequence[int]) -> dict[int, int]:
         """For each partition the offset that the next record will get. Raises `ReadError`."""

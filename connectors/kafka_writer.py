@@ -36,6 +36,8 @@ log = structlog.get_logger("nearcast.kafka")
 
 #: A broker that has not acknowledged for so long is away.
 STALLED_S: Final = 2.0
+#: A broker to which nothing is written is asked whether it is there after each of these.
+LOOK_S: Final = 1.0
 #: What one request to the broker may take, all tries together.
 _REQUEST_MS: Final = 40_000
 _OVERHEAD_BYTES: Final = 256
@@ -77,6 +79,7 @@ class KafkaWriter:
         self._bytes = 0
         self._under_way: dict[int, float] = {}
         self._number = 0
+        self._silent = False
 
     def _made(self) -> Any:
         producer = AIOKafkaProducer(
@@ -93,12 +96,12 @@ class KafkaWriter:
         return producer
 
     async def start(self) -> None:
-        """Connect. Raises `WriteError`."""
+        """Connect. Raises `StoreError`."""
         try:
             await self._producer.start()
         except KafkaError as error:
             await self._producer.stop()
-            raise WriteError(await self._brokers.why_not()) from error
+            raise await self._brokers.why_not() from error
 
     async def stop(self, within_s: float = 3.0) -> None:
         """Write what is under way, for so long, and end."""
@@ -117,12 +120,30 @@ class KafkaWriter:
 
     @property
     def is_stalled(self) -> bool:
-        """True while the broker acknowledges nothing."""
+        """True while the broker acknowledges nothing; where nothing is written, while it does not answer `watch`."""
         if self._is_renewing:
             return True
         if not self._under_way:
-            return False
+            return self._silent
         return self._clock.monotonic_s() - next(iter(self._under_way.values())) > STALLED_S
+
+    async def watch(self) -> None:
+        """Ask for the broker while nothing is written, or nobody would notice that it is away. Never returns."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            silent = not self._under_way and not self._is_renewing and not await self._answers()
+            if silent != self._silent:
+                self._silent = silent
+                if silent:
+                    log.warning("the broker does not answer", client=self._client)
+                else:
+                    log.info("the broker answers again", client=self._client)
+
+    async def _answers(self) -> bool:
+        try:
+            return bool(await asyncio.wait_for(self._producer.client.force_metadata_update(), STALLED_S))
+        except TimeoutError:
+            return False
 
     def has_room(self, size: int) -> bool:
         """Whether a record of that size may be written now."""

@@ -150,6 +150,12 @@ class Metrics:
         """A checkpoint was kept."""
         self._all["nearcast_checkpoint_timestamp_seconds"].set(at_ms / 1000)
 
+    def repeated(self, counted: Iterable[Counted]) -> None:
+        """What was folded whose duplicates nobody knew before: where pings are answered before they are folded."""
+        duplicate = sum(sum(one.duplicate.tolist()) for one in counted)
+        if duplicate:
+            self._all["nearcast_pings_duplicate_total"].inc(duplicate)
+
     # -- a cluster's parts -----------------------------------------------------------------------------------------
 
     def frames(self, result: str, n: int) -> None:
@@ -157,11 +163,14 @@ class Metrics:
         if n:
             self._all["nearcast_frames_total"].labels(result).inc(n)
 
-    def shards(self, *, held: int, waiting: int, lag: int) -> None:
-        """So many shards or partitions are held here, so many of them wait, so many records are not worked yet."""
+    def shards(self, *, held: int, waiting: int) -> None:
+        """So many shards or partitions are held here, so many of them wait."""
         self._all["nearcast_shards"].set(held)
         self._all["nearcast_shards_waiting"].set(waiting)
-        self._all["nearcast_lag_records"].set(lag)
+
+    def lag(self, records: int) -> None:
+        """So many records are not worked yet."""
+        self._all["nearcast_lag_records"].set(records)
 
     def clock_skew(self, ahead_ms: float) -> None:
         """This machine's clock is so far ahead of the broker's."""

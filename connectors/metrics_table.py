@@ -153,5 +153,9 @@ def page() -> str:
         "Over a process's life: received = accepted + duplicate + rejected, of pings and of events. Pending at the",
         "start plus begun plus resent = the sum of the outcomes plus pending.",
         "",
+        "In the scaled-out form gateways count what they received, accepted and rejected, and no duplicates of pings:",
+        "received = accepted + rejected, summed over the gateways. Workers count how many of the accepted pings were",
+        "duplicates, and how many were late, when they fold them; what is folded again after a fault counts again.",
+        "",
     ]
     return "\n".join(lines)

@@ -1,8 +1,8 @@
 """Redis, asked in pipelines: the one way in which the scaled-out form talks to it.
 
 Owns scripts by their hash, and what counts as "away". Calls are sent once: whoever repeats them must be sure that a
-repeat is known as such. Must not know what is kept. Works with one Redis, whose pipelines go over a line of their own,
-and with Redis Cluster.
+repeat is known as such. Only what changes nothing is asked again, over a new connection, when that it had broke. Must
+not know what is kept. Works with one Redis, whose pipelines go over a line of their own, and with Redis Cluster.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ConnectionError as BrokenError
 
 from connectors.redis_line import ANSWER_S, CONNECT_S, Call, RedisLine
 from connectors.tls import tls_context
-from engine.ports import StoreError
+from engine.ports import AwayError, StoreError
 from engine.settings import TlsFiles
 
 if TYPE_CHECKING:
@@ -29,12 +30,23 @@ if TYPE_CHECKING:
 
 #: Of what is not asked in pipelines, at a time.
 CONNECTIONS_MAX: Final = 8
+#: What is said where Redis does not take this client as it is set up, and what that means.
+_LOGIN: Final = "redis refuses the login that `cluster.redis` names"
+_REFUSED: Final = {
+    "WRONGPASS": _LOGIN,
+    "NOAUTH": _LOGIN,
+    "ERR AUTH": _LOGIN,
+    "NOPERM": "redis refuses what the user that `cluster.redis` names has no right to",
+    "DB index is out of range": "redis refuses the number of the database that `cluster.redis` ends with",
+    "Cluster mode is not enabled": "`cluster.redis` names a redis that is no Redis Cluster, leave out `+cluster`",
+    "certificate verify failed": "the certificate of redis is not trusted, see `cluster.redis_tls`",
+}
 #: So many fields of a hash are asked for at a time: larger answers keep other clients waiting.
 SCAN_COUNT: Final = 2_000
 
 
-class AwayError(StoreError):
-    """Redis does not answer, is loading, or takes no writes just now: wait, and ask again."""
+class RefusedError(AwayError):
+    """Redis answers, and does not take this client: at a start no waiting mends that, later somebody may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class RedisClient:
                 answers[i] = found
         for found in answers:
             if isinstance(found, Exception):
-                raise AwayError(f"redis refused a command: {found}") from found
+                raise _told(found) from found
         return answers
 
     async def fields(self, key: str) -> AsyncIterator[list[tuple[bytes, bytes]]]:
@@ -135,12 +147,21 @@ class RedisClient:
     async def _guard(self, answer: Any) -> Any:
         try:
             return await answer
-        except ResponseError as error:
-            raise AwayError(f"redis refused a command: {error}") from error
-        except AuthenticationError as error:
-            raise AwayError(f"redis refuses the login that `cluster.redis` names: {error}") from error
-        except (TimeoutError, RedisError, OSError) as error:
-            raise AwayError(f"redis does not answer: {type(error).__name__}: {error}") from error
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise _told(error) from error
+
+
+def _told(error: BaseException) -> AwayError:
+    """What became of a call, in words and with the setting to look at."""
+    said = str(error)
+    if isinstance(error, AuthenticationError):  # its message has lost the word it began with
+        return RefusedError(f"{_LOGIN}: {said}")
+    for words, what in _REFUSED.items():
+        if words in said:
+            return RefusedError(f"{what}: {said}")
+    if isinstance(error, (ResponseError, ReplyError)):
+        return AwayError(f"redis refused a command: {said}")
+    return AwayError(f"redis does not answer, see `cluster.redis`: {type(error).__name__}: {said}")
 
 
 def _is_cluster(url: str) -> bool:
@@ -168,13 +189,14 @@ def _tls(url: str, tls: TlsFiles | None) -> tuple[ssl.SSLContext | None, dict[st
 
 
 def _connect(url: str, tls: dict[str, str]) -> Any:
-    once = Retry(NoBackoff(), 0)
+    # a connection that rests while Redis ends is found broken when it is used next
+    once_more = Retry(NoBackoff(), 1, supported_errors=(BrokenError,))
     within = {"socket_timeout": ANSWER_S, "socket_connect_timeout": CONNECT_S, **tls}
     if _is_cluster(url):
         return RedisCluster.from_url(url.replace("+cluster:", ":", 1), **within)
     kind = {"connection_class": SSLConnection} if url.startswith("rediss:") else {}
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=ANSWER_S, retry=once, **within, **kind
+        url, max_connections=CONNECTIONS_MAX, timeout=ANSWER_S, retry=once_more, **within, **kind
     )
     return Redis.from_pool(pool)
 

@@ -3,7 +3,8 @@
 Owns these keys, and that a delivery known to have ended is told so to whoever gets it again. Must not know channels.
 
 `name:delivery:k` is the packed delivery of key k. `name:deliveries:o` is a sorted set of the keys whose outcome is o,
-by when it came. `{name.u.<user>}:deliveries` is the set of a user's keys.
+by when it came. `{name.u.<user>}:deliveries` is the set of a user's keys. `name:again:k:n` is there for a while after
+somebody had key k sent anew for the n-th time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: So many keys of one outcome are listed at most.
 LISTED_MAX: Final = 100_000
+#: Who has a delivery sent anew is alone in that for so long. By then a dispatcher has noted it, or the gateway died.
+_CLAIM_MS: Final = 60_000
 
 
 class KeptDelivery(msgspec.Struct, frozen=True):
@@ -59,6 +62,14 @@ class RedisDeliveries:
         """Note how these deliveries stand; of one that comes twice the later."""
         await self._redis.pipe(self._calls(list({one.delivery.key: one for one in kept}.values())))
 
+    async def claim(self, key: str, again: int) -> bool:
+        """Be who has a delivery sent anew for the `again`-th time; False when somebody is already."""
+        return bool(await self._redis.ask("SET", f"{self._name}:again:{key}:{again}", 1, "NX", "PX", _CLAIM_MS))
+
+    async def unclaim(self, key: str, again: int) -> None:
+        """It was not sent anew: others may have it so."""
+        await self._redis.ask("UNLINK", f"{self._name}:again:{key}:{again}")
+
     async def listed(self, outcome: DeliveryState | None, limit: int) -> list[KeptDelivery]:
         """The newest deliveries of an outcome, or of all."""
         states = list(DeliveryState) if outcome is None else [outcome]
@@ -76,11 +87,16 @@ class RedisDeliveries:
 
     async def forget(self, user: str) -> None:
         """Forget all deliveries of a user."""
-        kept = await self.of_user(user)
-        calls: list[Call] = [("UNLINK", self._user(user))]
+        await self.drop(await self.of_user(user))
+        await self._redis.ask("UNLINK", self._user(user))
+
+    async def drop(self, kept: Sequence[KeptDelivery]) -> None:
+        """Forget these deliveries, however they stand by now."""
+        calls: list[Call] = []
         for one in kept:
-            calls.append(("UNLINK", self._key(one.delivery.key)))
-            calls.append(("ZREM", self._list(one.delivery.state), one.delivery.key))
+            key = one.delivery.key
+            calls += [("UNLINK", self._key(key)), ("SREM", self._user(one.delivery.user), key)]
+            calls += [("ZREM", self._list(state), key) for state in DeliveryState]
         await self._redis.pipe(calls)
 
     def _calls(self, kept: Sequence[KeptDelivery]) -> list[Call]:

@@ -134,6 +134,10 @@ class StoreDamagedError(StoreError):
     """The store's file is damaged: what is written there may not be found again."""
 
 
+class AwayError(StoreError):
+    """A server does not answer, or takes nothing just now: wait, and ask again."""
+
+
 class StoreBrokenError(StoreError):
     """The store can never again tell whether a write of this process is on disk: only a new process can."""
 

@@ -20,7 +20,7 @@ import typer
 from engine.ports import StoreError
 from geo.mistake import MistakesError
 from geo.uncollected import collect_seldom, uncollected
-from nearcast.fault import ExitCode, InputFaultError, UsageFaultError
+from nearcast.fault import ExitCode, InputFaultError, NotNowFaultError, UsageFaultError
 
 app = typer.Typer(
     name="nearcast",
@@ -53,6 +53,8 @@ def main() -> NoReturn:
         _leave(ExitCode.INPUT, str(error))
     except UsageFaultError as error:
         _leave(ExitCode.USAGE, str(error))
+    except NotNowFaultError as error:
+        _leave(ExitCode.OURS, str(error))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(ExitCode.STOPPED)
     except OSError as error:

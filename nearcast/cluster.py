@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,14 @@ from connectors.kafka_partition import Partitions
 from connectors.kafka_topics import Names, check_topics
 from connectors.logs import configure_logs
 from connectors.metrics import Metrics
-from connectors.redis_client import RedisClient, check_redis
+from connectors.redis_client import RedisClient, RefusedError, check_redis
 from connectors.redis_people import RedisPeople
 from connectors.redis_shards import RedisShards
 from connectors.redis_sites import RedisSites
-from engine.ports import StoreError
+from engine.ports import AwayError, StoreError
 from engine.settings_file import resolve_env
 from geo.mistake import MistakesError
-from nearcast.fault import InputFaultError
+from nearcast.fault import InputFaultError, NotNowFaultError
 from nearcast.kernels import ready_kernels
 from nearcast.reload import Reloader
 from nearcast.run import begin, listen_option, run_loop
@@ -36,7 +37,7 @@ from nearcast.site_keeper import SiteKeeper
 from nearcast.site_store import seen_from, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from connectors.clock import Clock
@@ -161,11 +162,26 @@ def role_settings(settings: Settings, role: str) -> Settings:
 def run_role(
     path: Path, options: RoleOptions, serve: Callable[[Path, dict[str, bytes], RoleOptions], Coroutine[Any, Any, None]]
 ) -> None:
-    """Run a role's coroutine to its end, with logs and kernels ready."""
+    """Run a role's coroutine to its end, with logs and kernels ready.
+
+    Raises `NotNowFaultError` when a server does not answer that is needed at the start.
+    """
     files, seen = begin(path)
     configure_logs(level=settings_of(files).log_level.value)
     ready_kernels(pings=True)
-    run_loop(serve(path, files, replace(options, seen=seen)))
+    with worth_another_start():
+        run_loop(serve(path, files, replace(options, seen=seen)))
+
+
+@contextmanager
+def worth_another_start() -> Iterator[None]:
+    """Around what needs servers. Raises `NotNowFaultError` when one does not answer, what it was when one refuses."""
+    try:
+        yield
+    except RefusedError:
+        raise
+    except AwayError as error:
+        raise NotNowFaultError(str(error)) from error
 
 
 async def listening(server: HttpServer, listen: str | None, default: tuple[str, int]) -> HttpServer:

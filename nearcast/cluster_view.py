@@ -118,14 +118,23 @@ class ClusterView:
 
 
 def newest(kept: Iterable[Decided], query: DecisionQuery) -> list[Decided]:
-    """Those of a user's kept decisions that are asked for, newest first."""
+    """Those of a user's kept decisions that are asked for, newest first.
+
+    Those of one instant stand by their occasions, in the order in which these are decided.
+    """
     wanted = [
         one
         for one in kept
         if (query.rule is None or one.rule == query.rule) and (query.since_ms is None or one.time_ms >= query.since_ms)
     ]
-    wanted.sort(key=lambda one: (one.time_ms, one.key), reverse=True)
+    wanted.sort(key=_when, reverse=True)
     return wanted[: query.limit]
+
+
+def _when(one: Decided) -> tuple[int, str, int, str, str, str, str]:
+    line = orjson.loads(one.line)
+    occasion = line["occasion"]["time"]  # of one form always: as texts they stand as instants do
+    return one.time_ms, occasion, one.offset, line["device"] or "", line["place"] or "", one.rule, one.key
 
 
 def _device_line(name: str, columns: Mapping[str, Any]) -> dict[str, Any]:

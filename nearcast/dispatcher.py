@@ -87,7 +87,8 @@ class Dispatching:
     @property
     def ready(self) -> bool:
         """True while it is a member and nothing is waited for."""
-        return self._joined and self._fetches and not self.handover.waits
+        away = self._cluster.sites.away or self.writer.is_stalled
+        return self._joined and self._fetches and not self.handover.waits and not away
 
     async def site_changed(self, site: Site) -> None:
         """Another version of the site is wanted: its channels come into force, what its rules stopped is cancelled."""
@@ -120,9 +121,9 @@ class Dispatching:
             new = {p: at for p, at in marks.items() if said.get(p) != at}
             if await self.reader.commit(new):
                 said |= new
-            lag = await self.reader.lag()
-            metrics = self._cluster.metrics
-            metrics.shards(held=len(self._partitions), waiting=0 if self.ready else len(self._partitions), lag=lag)
+            held, metrics = len(self._partitions), self._cluster.metrics
+            metrics.shards(held=held, waiting=0 if self.ready else held)
+            metrics.lag(await self.reader.lag())
 
     async def close(self) -> None:
         """End in good order: let attempts land, record them, say how far all is done, leave."""
@@ -223,7 +224,9 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         recording = asyncio.create_task(dispatching.handover.record())
         await dispatching.reader.start()
         log.info("ready", listen=server.url, version=cluster.sites.site.version)
-        work = (dispatching.run(), dispatching.commit(), cluster.sites.watch(), reloader.watch())
+        work = (
+            dispatching.run(), dispatching.commit(), dispatching.writer.watch(), cluster.sites.watch(), reloader.watch()
+        )  # fmt: skip
         beside = [asyncio.create_task(c) for c in work]
         await until_told(reloader, recording, *beside)
     finally:

@@ -1,6 +1,7 @@
 """Whose fault it is: the one error that says "your input", and the exit codes.
 
-Owns the line between an input at fault (exit 1), a command line at fault (2) and ourselves (3). Must not know commands.
+Owns the line between an input at fault (exit 1), a command line at fault (2) and ourselves, or a server that a role
+needs (3). Must not know commands.
 """
 
 from __future__ import annotations
@@ -25,3 +26,7 @@ class InputFaultError(Exception):
 
 class UsageFaultError(Exception):
     """The command line cannot be carried out as it was typed. One line, with the mend."""
+
+
+class NotNowFaultError(Exception):
+    """What is needed is not there just now: started again, the same may work. One line, with the setting to look at."""

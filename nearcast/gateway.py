@@ -112,7 +112,7 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         await writer.start()
         await listening(server, options.listen, (settings.host, settings.port))
         log.info("ready", listen=server.url, version=cluster.sites.site.version, shards=cluster.partitions.count)
-        beside = [asyncio.create_task(c) for c in (raw.run(), cluster.sites.watch(), reloader.watch())]
+        beside = [asyncio.create_task(c) for c in (raw.run(), writer.watch(), cluster.sites.watch(), reloader.watch())]
         await until_told(reloader, *beside)
     finally:
         await server.stop()

@@ -2,13 +2,15 @@
 
 Owns the order in which what came in is kept: Kafka first, since that is the truth; then Redis, so that whoever asks
 next sees it; then the answer. A gateway that dies between loses nothing: a worker does the second when it reads the
-first. Must not know HTTP, nor how records and keys look.
+first. What an answer promises of messages to come waits for the second: with Redis away it is "not now", and what is
+in Kafka by then is in force once a worker reads it, and a repeat changes nothing. Must not know HTTP, nor how records
+and keys look.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -116,17 +118,18 @@ class GatewayDoor:
             for change in by_user[person.user.id]:
                 change_person(person, change, offsets[self._cluster.partitions.of(change.user)])
 
-        await self._change(by_user, changed)
+        with self._redis() if any(map(_binds_at_once, fresh)) else self._redis_or_later():
+            await self._change(by_user, changed)
         return len(changes) - len(fresh)
 
     async def erase(self, user: str) -> None:
-        """Forget a user: from the answer on nothing is sent."""
+        """Forget a user: from the answer on nothing is sent. Dispatchers ask Redis, so it must know by then."""
         shards = range(self._cluster.partitions.count)
         written = await asyncio.gather(*(self._frames.write(shard, (Erased(user),)) for shard in shards))
         own = self._cluster.partitions.of(user)
         offset, now_ms = written[own].offset, max(w.time_ms for w in written)
-        await self._change([user], lambda person: erase_person(person, offset, now_ms), erased=True)
-        with self._redis_or_later():
+        with self._redis():
+            await self._change([user], lambda person: erase_person(person, offset, now_ms), erased=True)
             await self._cluster.people.forget_decisions(user)
             await self._cluster.people.leave(user, own)
             await self._deliveries.forget(user)
@@ -140,15 +143,21 @@ class GatewayDoor:
         rule = self._cluster.sites.site.rules.rule(kept.delivery.rule)
         if kept.delivery.state not in _RESENDABLE or rule is None or not rule.acts:
             return False
+        again = kept.again + 1
+        with self._redis():
+            if not await self._deliveries.claim(key, again):
+                return False  # somebody else has it sent, and it is not noted yet
         decided = Decided(
             kept.delivery.decision, kept.delivery.user, kept.delivery.rule, self._cluster.clock.now_ms(), b"",
-            [kept.delivery], again=kept.again + 1,
+            [kept.delivery], again=again,
         )  # fmt: skip
         try:
             await self._writer.write(
                 self._cluster.names.decisions, encode_decided(decided), key=kept.delivery.user.encode()
             )
         except StoreError as error:
+            with suppress(StoreError):  # then it is free after a while
+                await self._deliveries.unclaim(key, again)
             raise Unavailable(1) from error
         return True
 
@@ -205,23 +214,23 @@ class GatewayDoor:
         return list(fresh.values())
 
     async def _change(self, users: Iterable[str], change: Callable[[Person], None], *, erased: bool = False) -> None:
-        """Do now in Redis what a worker will do too; when that cannot be now, the worker's is enough."""
+        """Do now in Redis what a worker will do too. Raises `StoreError`."""
         people, left = self._cluster.people, sorted(users)
-        with self._redis_or_later():
-            for _ in range(_ROUNDS_MAX):
-                new: dict[str, int] = {}
-                changes = []
-                for user, stored in (await people.read(left)).items():
-                    person = Person(User(user)) if stored.value is None else read_person(stored.value)
-                    change(person)
-                    if not stored.number and not erased:
-                        new[user] = self._cluster.partitions.of(user)
-                    ttl_ms = self._cluster.settings.keep.pings_ms if erased and not person.user.known else 0
-                    changes.append(Change(user, stored.number, pack_person(person), {}, ttl_ms))
-                done = await people.store(changes, new)
-                left = [one.user for one, answer in zip(changes, done, strict=True) if answer is not True]
-                if not left:
-                    return
+        for _ in range(_ROUNDS_MAX):
+            new: dict[str, int] = {}
+            changes = []
+            for user, stored in (await people.read(left)).items():
+                person = Person(User(user)) if stored.value is None else read_person(stored.value)
+                change(person)
+                if not stored.number and not erased:
+                    new[user] = self._cluster.partitions.of(user)
+                ttl_ms = self._cluster.settings.keep.pings_ms if erased and not person.user.known else 0
+                changes.append(Change(user, stored.number, pack_person(person), {}, ttl_ms))
+            done = await people.store(changes, new)
+            left = [one.user for one, answer in zip(changes, done, strict=True) if answer is not True]
+            if not left:
+                return
+        raise StoreError(f"{len(left)} users are changed by others faster than they can be changed here")
 
     async def _folded(self, offsets: dict[int, int]) -> None:
         """Wait until workers have folded these records, but not for long: they are kept in any case."""
@@ -253,3 +262,8 @@ class GatewayDoor:
             yield
         except StoreError as error:
             log.warning("redis is away, a worker does it later", why=str(error))
+
+
+def _binds_at_once(change: UserChanged) -> bool:
+    """Whether the answer promises that it is in force: what was written with `PUT`, and consent that is withdrawn."""
+    return not change.id or not all(change.consent.values())

@@ -16,8 +16,9 @@ import structlog
 
 from connectors.redis_deliveries import KeptDelivery
 from engine.decided import Decided, DecidedError, decode_decided
+from engine.layout import NEVER
 from engine.low_water import LowWater
-from engine.person import read_person
+from engine.person import read_erased_ms, read_person
 from engine.ports import DeliveryState, StoreError
 from nearcast.ended_lately import EndedLately, is_forgotten
 from nearcast.settling import Settling
@@ -118,7 +119,8 @@ class Handover:
                     if kept is None or kept.again < decided.again:
                         fresh.append(one)
         at_once = [one for one in fresh if one.again or one.delivery.at_most_once]
-        await self._deliveries.write(forgotten + at_once)
+        await self._note(forgotten + at_once)
+        await self._forget_erased(done)  # who ended them may itself have ended before it looked
         await self._limits.settle([k.delivery for k in done], [k for k in fresh if k.again])
         for key in places.keys() - self._held.keys() - begun.keys():  # ended meanwhile
             del places[key]
@@ -212,7 +214,7 @@ class Handover:
         """Note that an attempt is begun that must not be repeated. Raises `StoreError`."""
         held = self._held.get(delivery.key)
         begun = replace(delivery, attempts=number - 1, attempt_open=True)
-        await self._deliveries.write([KeptDelivery(begun, held.again if held is not None else 0)])
+        await self._note([KeptDelivery(begun, held.again if held is not None else 0)])
 
     async def _person(self, delivery: Delivery) -> Person | None:
         read_s = self._cluster.clock.monotonic_s()
@@ -253,7 +255,7 @@ class Handover:
             try:
                 ends = [KeptDelivery(over, held.again) for held, over in batch]
                 await asyncio.gather(  # over one connection they are one write, and one sync of the store's file
-                    self._deliveries.write(pending + ends),
+                    self._note(pending + ends),
                     self._limits.settle([over for _, over in batch], [], self._known(batch)),
                 )
             except StoreError as error:
@@ -268,6 +270,24 @@ class Handover:
                 self._held.pop(over.key, None)
                 self._released.discard(over.key)
                 self._done(held)
+
+    async def _note(self, kept: Sequence[KeptDelivery]) -> None:
+        """Note how deliveries stand, those of erased users apart. Raises `StoreError`.
+
+        Erased is who is so after the write: whoever erases them meanwhile may have looked for deliveries before it.
+        """
+        await self._deliveries.write(kept)
+        await self._forget_erased(kept)
+
+    async def _forget_erased(self, kept: Sequence[KeptDelivery]) -> None:
+        """Have nothing kept of deliveries whose user was erased since they were decided."""
+        if not kept:
+            return
+        stored = await self._cluster.people.read(sorted({one.delivery.user for one in kept}))
+        erased_ms = {user: read_erased_ms(one.value) for user, one in stored.items() if one.value is not None}
+        gone = [one for one in kept if erased_ms.get(one.delivery.user, NEVER) >= one.delivery.created_ms]
+        if gone:
+            await self._deliveries.drop(gone)
 
     def _pending_for_long(self) -> list[KeptDelivery]:
         """Some of what is held and neither ended nor noted after a while: the first of those not noted."""
@@ -310,7 +330,7 @@ class Handover:
             if not lost:
                 return
             log.warning("redis forgot that deliveries had ended, it is told again", deliveries=len(lost))
-            await self._deliveries.write(lost)
+            await self._note(lost)
             await self._limits.settle([one.delivery for one in lost], [])
 
     async def _still_kept(self, lost: Sequence[KeptDelivery]) -> list[KeptDelivery]:

@@ -251,8 +251,10 @@ class Shard:
         await self._write_out(outcome)
         await self._store(engine, group[-1][0].offset, touched, seq, [sensed for _, _, sensed in folded])
         parts.metrics.frames("folded", len(group))
+        counted = [one for _, _, sensed in folded for one in sensed.counted]
+        parts.metrics.repeated(counted)
         parts.metrics.happened(
-            [counted for _, _, sensed in folded for counted in sensed.counted],
+            counted,
             outcome.transitions,
             [decision for made in outcome.decided.values() for _, decision, _ in made],
         )

@@ -1,7 +1,7 @@
 """The site of a cluster: which version is wanted, compiled, wherever its files come from.
 
-Owns noticing that another version is wanted, and having one wanted. Whoever notices an edit of the files first has it
-wanted, for all. Must not know what is done with a site. Compiling happens in a thread.
+Owns noticing that another version is wanted, or that Redis is away, and having one wanted. Whoever notices an edit of
+the files first has it wanted, for all. Must not know what is done with a site. Compiling happens in a thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from engine.ports import StoreError
+from engine.ports import AwayError, StoreError
 from geo.mistake import MistakesError
 from nearcast.next_site import read_next
 
@@ -41,6 +41,8 @@ class SiteKeeper:
         self._compiled: dict[str, Site] = {}
         self._wanted: Wanted | None = None
         self._compiling = asyncio.Lock()
+        #: True while Redis did not answer when it was asked last: whoever has nothing else to ask it learns it here.
+        self.away = False
         self.changed: list[Callable[[Site], Awaitable[None]]] = []
 
     @property
@@ -90,13 +92,16 @@ class SiteKeeper:
             await asyncio.sleep(LOOK_S)
             try:
                 wanted = await self._sites.wanted()
+                self.away = False
                 if not wanted.seq:  # redis has forgotten all
                     wanted = await self._want(self.site, "")
                 if wanted.seq > self.seq:
                     log.info("another version of the site is wanted", version=wanted.version, brought_by=wanted.by)
                     await self._take(wanted)
             except StoreError as error:
-                log.warning("the wanted version of the site is not known just now", error=str(error))
+                if not self.away:
+                    log.warning("the wanted version of the site is not known just now", error=str(error))
+                self.away = isinstance(error, AwayError)
             except MistakesError as error:
                 log.error("the wanted version of the site cannot be compiled here", error=str(error))
 

@@ -29,6 +29,7 @@ from nearcast.cluster import (
     run_role,
     start_settings,
     until_told,
+    worth_another_start,
 )
 from nearcast.fault import ExitCode
 from nearcast.folder import read_folder
@@ -49,6 +50,8 @@ log = structlog.get_logger("nearcast.worker")
 LISTEN: Final = ("127.0.0.1", 8081)
 #: How often the ends of the shards are looked at.
 LOOK_S: Final = 1.0
+#: A broker that does not tell them within this is looked for again.
+ENDS_S: Final = 5.0
 #: What is being folded when a shard is taken may be ended for so long.
 TAKE_S: Final = 3.0
 #: A member that leaves in good order has left within this.
@@ -58,7 +61,8 @@ LEAVE_S: Final = 4.0
 def create_topics(path: Path) -> list[str]:
     """Make the topics that are missing; returns their names."""
     settings = start_settings(path, read_folder(path), "worker")
-    return asyncio.run(make_topics(Brokers(settings.cluster), settings.cluster, settings.keep))
+    with worth_another_start():
+        return asyncio.run(make_topics(Brokers(settings.cluster), settings.cluster, settings.keep))
 
 
 def work(path: Path, options: RoleOptions) -> int:
@@ -95,7 +99,13 @@ class Worker:
     def ready(self) -> bool:
         """True while it is a member, and every shard that it has is served."""
         held = [runner for runner in self.runners.values() if runner.given]
-        return self.joined and not self.membership.is_rebalancing and not any(runner.waits for runner in held)
+        waits = self._away or any(runner.waits for runner in held)
+        return self.joined and not self.membership.is_rebalancing and not waits
+
+    @property
+    def _away(self) -> bool:
+        """Whether Redis or the broker is: a shard notices only when it has something to fold."""
+        return self._cluster.sites.away or self.writer.is_stalled
 
     # -- shards come and go ----------------------------------------------------------------------------------------
 
@@ -147,16 +157,17 @@ class Worker:
             now_s = self._cluster.clock.monotonic_s()
             self._watch_group(now_s)
             held = {n: runner for n, runner in self.runners.items() if runner.given}
-            try:
-                ends = await self.reader.ends(sorted(held)) if held else {}
-            except StoreError as error:
-                log.warning("the ends of the shards are not known just now", error=str(error))
+            metrics = self._cluster.metrics
+            waiting = len(held) if self._away else sum(runner.waits for runner in held.values())
+            metrics.shards(held=len(held), waiting=waiting)
+            ends = await self._ends(sorted(held))
+            if ends is None:
+                for runner in held.values():
+                    runner.moved_s = now_s  # there is nothing that it could fold
                 continue
             self._cluster.sites.forget_others({runner.shard.version for runner in held.values()})
             lags = {n: runner.lag(ends[n]) for n, runner in held.items()}
-            waiting = sum(runner.waits for runner in held.values())
-            metrics = self._cluster.metrics
-            metrics.shards(held=len(held), waiting=waiting, lag=sum(lags.values()))
+            metrics.lag(sum(lags.values()))
             metrics.devices(sum(runner.shard.devices for runner in held.values()))
             stuck_s = self._cluster.cluster.stuck_ms / 1000
             for n, runner in held.items():
@@ -164,6 +175,17 @@ class Worker:
                     runner.moved_s = now_s
                 elif not runner.waits and now_s - runner.moved_s > stuck_s:
                     _end(f"shard {n} has {lags[n]} records and was not folded for {stuck_s:g} s")
+
+    async def _ends(self, shards: list[int]) -> dict[int, int] | None:
+        """The ends of shards; None while the broker does not tell them."""
+        if self.writer.is_stalled:
+            return None
+        try:
+            async with asyncio.timeout(ENDS_S):
+                return await self.reader.ends(shards) if shards else {}
+        except (StoreError, TimeoutError) as error:
+            log.warning("the ends of the shards are not known just now", error=str(error) or "no answer")
+            return None
 
     def _watch_group(self, now_s: float) -> None:
         crash = self.membership.crash
@@ -183,7 +205,7 @@ class Worker:
         await asyncio.wait([leaving], timeout=LEAVE_S)
         self.left = leaving.done()
         if self.left:
-            await leaving
+            await asyncio.gather(leaving, return_exceptions=True)  # with the broker away it may be cancelled midway
         else:  # nor would it end for being cancelled, perhaps
             log.warning("the group was not left in time, others take the shards once the session is over")
         for task in self._tasks:
@@ -216,7 +238,8 @@ async def _serve(path: Path, files: dict[str, bytes], options: RoleOptions) -> N
         await worker.reader.start()
         await worker.membership.start()
         log.info("ready", listen=server.url, version=cluster.sites.site.version, shards=cluster.partitions.count)
-        beside = [asyncio.create_task(c) for c in (worker.watch(), cluster.sites.watch(), reloader.watch())]
+        work = (worker.watch(), worker.writer.watch(), cluster.sites.watch(), reloader.watch())
+        beside = [asyncio.create_task(c) for c in work]
         await until_told(reloader, worker.broken, *beside)
         told = True
     finally:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.redis_client import AwayError, RedisClient, check_redis
+from connectors.redis_client import RedisClient, RefusedError, check_redis
 from connectors.redis_deliveries import KeptDelivery, RedisDeliveries
 from connectors.redis_people import Change, RedisPeople
 from connectors.redis_places import RedisPlaces
 from connectors.redis_shards import RedisShards, StoredShard
 from connectors.redis_sites import RedisSites
-from engine.ports import Delivery, DeliveryState
+from engine.ports import AwayError, Delivery, DeliveryState
 from tests.cluster.servers import Redis, free_port, need_servers
 
 if TYPE_CHECKING:
@@ -156,6 +156,12 @@ def test_deliveries_are_listed_by_how_they_stand(url: str) -> None:
         await deliveries.write([KeptDelivery(made[1], again=1)])
         assert await deliveries.listed(DeliveryState.FAILED, 10) == []
         assert len(await deliveries.listed(None, 2)) == 2
+        await deliveries.drop([KeptDelivery(made[2])])
+        assert sorted(k.delivery.key for k in await deliveries.of_user("u")) == ["k0", "k1"]
+        assert [k and k.delivery.key for k in await deliveries.read(["k1", "k2"])] == ["k1", None]
+        assert [await deliveries.claim("k0", n) for n in (1, 1, 2)] == [True, False, True]
+        await deliveries.unclaim("k0", 1)
+        assert await deliveries.claim("k0", 1)
         await deliveries.forget("u")
         assert await deliveries.listed(None, 10) == [] and await deliveries.read(["k0"]) == [None]
 
@@ -190,6 +196,14 @@ def test_a_redis_that_is_not_there_is_away() -> None:
             await redis.ask("PING")
 
     asking("redis://127.0.0.1:9/0", ask)
+
+
+def test_a_redis_that_asks_for_no_password_refuses_one(servers: Servers) -> None:
+    async def ask(redis: RedisClient) -> None:
+        with pytest.raises(RefusedError, match=r"redis refuses the login that `cluster\.redis` names"):
+            await redis.ask("PING")
+
+    asking(servers.redis.url.replace("//", "//:password@"), ask)
 
 
 def test_what_a_power_cut_would_lose_is_said_where_redis_may_be_asked(url: str, request: pytest.FixtureRequest) -> None:

@@ -46,12 +46,6 @@ async def alter(servers: Servers, topic: str, **settings: str) -> None:
         await admin.close()
 
 
-def test_no_broker_and_no_redis_are_named(tmp_path: Path) -> None:
-    settings = 'cluster: {brokers: ["127.0.0.1:9"], redis: "redis://127.0.0.1:9/0"}\n'
-    line = refused("gateway", write_site(tmp_path / "site", settings=settings))
-    assert line.startswith("redis does not answer"), line
-
-
 @pytest.mark.parametrize("role", ROLES)
 def test_missing_topics_are_named_with_the_command_that_makes_them(servers: Servers, tmp_path: Path, role: str) -> None:
     line = refused(role, a_site(tmp_path, servers, "missing"))

@@ -207,3 +207,14 @@ def test_a_worker_whose_shard_another_stored_since_changes_nothing(servers: Serv
         assert owner.offset == 2
 
     judging(servers, ask)
+
+
+def test_a_worker_counts_the_duplicates_that_no_gateway_knew(servers: Servers) -> None:
+    async def ask(parts: Parts) -> None:
+        await write_frames(parts, 1, ["a", "b", "a"])
+        shard = Shard(1, parts)
+        await shard.load()
+        await shard.catch_up()
+        assert b"\nnearcast_pings_duplicate_total 1.0\n" in parts.metrics.render()[0]
+
+    judging(servers, ask)

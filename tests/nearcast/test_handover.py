@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Deliveries in memory. `asked` is called when they are read, after what they are then was noted."""
+    """Deliveries in memory.
+
+    `asked` is called when they are read, after what they are then was noted; `written` before they are written.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, KeptDelivery] = {}
         self.asked: Callable[[], Any] = lambda: asyncio.sleep(0)
+        self.written: Callable[[], Any] = lambda: None
 
     async def read(self, keys: Sequence[str]) -> list[KeptDelivery | None]:
         found = [self.kept.get(key) for key in keys]
@@ -42,14 +46,23 @@ class Store:
         return found
 
     async def write(self, kept: Sequence[KeptDelivery]) -> None:
+        self.written()
         self.kept |= {one.delivery.key: one for one in kept}
+
+    async def drop(self, kept: Sequence[KeptDelivery]) -> None:
+        for one in kept:
+            self.kept.pop(one.delivery.key, None)
 
 
 class People:
     """Those who are known, of whom no limits are to be settled; the others are strangers."""
 
     def __init__(self, *known: Person) -> None:
-        self._known = {person.user.id: StoredPerson(1, pack_person(person)) for person in known}
+        self._known: dict[str, StoredPerson] = {}
+        self.tell(*known)
+
+    def tell(self, *known: Person) -> None:
+        self._known |= {person.user.id: StoredPerson(1, pack_person(person)) for person in known}
 
     async def read(self, users: Sequence[str]) -> dict[str, StoredPerson]:
         return {user: self._known.get(user, StoredPerson()) for user in users}
@@ -159,13 +172,45 @@ def test_what_the_store_forgot_is_told_again_but_not_of_those_who_were_erased_si
                 hand.ended(one, ended(one.key))
             await all_recorded(hand)
             whole = dict(store.kept)
-            for key in (*keys[-PIECE - 9 :], "k-gone"):
+            assert list(whole) == keys, "of who was erased nothing is kept"
+            for key in keys[-PIECE - 9 :]:
                 del store.kept[key]
             await hand.look_back()
-            assert store.kept == {key: one for key, one in whole.items() if key != "k-gone"}
+            assert store.kept == whole
             del store.kept[keys[0]]  # nothing newer is missing: older ones are not looked at
             await hand.look_back()
             assert keys[0] not in store.kept
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ends", ["ended", "pending"])
+def test_of_who_is_erased_while_it_is_written_nothing_stays_but_what_was_decided_since(ends: str) -> None:
+    async def main() -> None:
+        store, erased = Store(), Person(User("u-7"), erased_ms=T0 + 10)
+        hand, _ = handover_of(store)
+        since = delivery("k-since", created_ms=T0 + 11)
+        async with recording(hand):
+            await hand.take_up(0, [record(0), record_of(1, since)])
+            store.written = lambda: hand._cluster.people.tell(erased)  # type: ignore[attr-defined]
+            hand.ended(since, ended("k-since"))
+            if ends == "ended":
+                hand.ended(delivery("k-1"), ended("k-1"))
+            hand._cluster.clock.at_ms += 2_000  # type: ignore[attr-defined]
+            while len(hand) > (ends == "pending"):
+                await asyncio.sleep(0)
+        assert list(store.kept) == ["k-since"]
+
+    asyncio.run(main())
+
+
+def test_what_a_dispatcher_wrote_of_an_erased_user_and_then_ended_is_forgotten_by_the_next() -> None:
+    async def main() -> None:
+        store = Store()
+        store.kept["k-1"] = KeptDelivery(replace(delivery("k-1"), state=DeliveryState.FAILED))
+        hand, attempts = handover_of(store, Person(User("u-7"), erased_ms=T0 + 10))
+        await hand.take_up(0, [record(0)])
+        assert (store.kept, attempts.begun, hand.marks()) == ({}, [], {0: 1})
 
     asyncio.run(main())
 
