@@ -13,7 +13,7 @@ import orjson
 from connectors.store_errors import RESTORE
 from engine.decided import Decided
 from engine.outward import delivery_line, message_of
-from engine.ports import Delivery, DeliveryState, StoredFrame, StoreError
+from engine.ports import Delivery, DeliveryState, StoreDamagedError, StoredFrame
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,7 +44,7 @@ def frames_after(connection: sqlite3.Connection, seq: int, path: str) -> list[St
     frames: list[StoredFrame] = []
     for number, now_ms, crc, data in rows:
         if zlib.crc32(data) != crc:
-            raise StoreError(f"store `{path}`: frame `{number}` is damaged, {RESTORE}")
+            raise StoreDamagedError(f"store `{path}`: frame `{number}` is damaged, {RESTORE}")
         frames.append(StoredFrame(number, now_ms, data))
     return frames
 

@@ -37,7 +37,7 @@ __all__ = ["Erasure", "SqliteStore"]
 
 
 #: How long the check of a store may hold up its start. A larger one is checked to its end beside the running process.
-CHECK_S: Final = 1.0
+CHECK_S: Final = 0.5
 
 
 class SqliteStore:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-from engine.ports import StoreError
+from engine.ports import StoreDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +171,7 @@ class _PackedFrame(Frame, frozen=True):
     inputs: list[Packed | Happened | UserChanged | Ended | Resent | Edited | Erased]  # type: ignore[assignment]
 
 
-class FrameError(StoreError):
+class FrameError(StoreDamagedError):
     """A frame that cannot be read: broken, or of another version."""
 
 

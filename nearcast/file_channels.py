@@ -1,4 +1,4 @@
-"""Where file channels may not write: over the store, into what the site is read from, and two into one file.
+"""Where file channels may not write: over the store, and into what the site is read from.
 
 Owns that judgement, on real paths: a link is where it leads to. Must not know how a channel writes.
 """
@@ -32,7 +32,6 @@ def _misplaced(settings: Settings, site: Path) -> Iterator[Mistake]:
     store = os.path.realpath(site / settings.store)
     stores = {store + suffix for suffix in _BESIDE}
     read = {os.path.realpath(site / name): name for name in SUFFIXES}
-    taken: dict[str, str] = {}
     for channel in settings.channels.values():
         if not isinstance(channel, FileSettings) or not channel.path:
             continue
@@ -47,9 +46,6 @@ def _misplaced(settings: Settings, site: Path) -> Iterator[Mistake]:
             what = f"is in `{folder}/`, from which the site is read"
         elif os.path.isdir(path):
             what = "is a folder"
-        elif path in taken:
-            what = f"is the file of channel `{taken[path]}` too"
-        taken.setdefault(path, channel.name)
         if what is not None:
             where = f"`channels.{channel.name}.path` {what}"
             yield Mistake(SETTINGS_FILE, channel.line, channel.column, where, channel.path, _ELSEWHERE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from connectors.store_errors import RESTORE
 from engine.joined import Joiner, can_join
-from engine.ports import StoreError
+from engine.ports import StoreDamagedError
 from engine.wire import Edited, Frame, FrameError, Located, read_frame
 from nearcast.ahead import ahead
 
@@ -77,7 +77,7 @@ def _some_frames(journal: Journal, after_seq: int) -> Iterator[list[Frame]]:
         try:
             frame = read_frame(stored.data)
         except FrameError as error:
-            raise StoreError(f"frame `{stored.seq}` of the journal: {error}, {RESTORE}") from error
+            raise StoreDamagedError(f"frame `{stored.seq}` of the journal: {error}, {RESTORE}") from error
         some.append(frame)
         size += len(stored.data)
         rows += sum(item.borders[-1] for item in frame.inputs if isinstance(item, Located))

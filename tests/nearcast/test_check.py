@@ -64,7 +64,6 @@ def test_a_file_channel_may_not_write_over_the_store_nor_into_what_is_read(nearc
             (3, "holds the settings, got `nearcast.yaml`"),
             (4, "is a folder, got `var`"),
             (5, "is in `fences/`, from which the site is read, got `link`"),
-            (7, "is the file of channel `c6` too, got `a.jsonl`"),
         )
     ]
 
