@@ -69,7 +69,7 @@ class FrameWriter:
     @property
     def ready(self) -> bool:
         """True while the broker acknowledges and there is room."""
-        return not self._writer.is_stalled and self._writer.has_room(2 * self._frame_bytes)
+        return not self._writer.is_away and self._writer.has_room(2 * self._frame_bytes)
 
     async def located(self, pings: Pings, received_ms: float) -> None:
         """Write the pings of one request; returns when all are acknowledged. Raises `Unavailable`."""

@@ -120,12 +120,20 @@ class KafkaWriter:
 
     @property
     def is_stalled(self) -> bool:
-        """True while the broker acknowledges nothing; where nothing is written, while it does not answer `watch`."""
+        """True while the broker acknowledges nothing: what is written now would wait for long."""
         if self._is_renewing:
             return True
         if not self._under_way:
-            return self._silent
+            return False
         return self._clock.monotonic_s() - next(iter(self._under_way.values())) > STALLED_S
+
+    @property
+    def is_away(self) -> bool:
+        """True while it is stalled and, where nothing is written, while the broker does not answer `watch`.
+
+        Of several brokers one that hangs may keep that answer back: a write may be tried all the same.
+        """
+        return self.is_stalled or (self._silent and not self._under_way)
 
     async def watch(self) -> None:
         """Ask for the broker while nothing is written, or nobody would notice that it is away. Never returns."""

@@ -13,7 +13,7 @@ import numpy as np
 from engine.batch import NO_REQUEST
 from engine.devices import Row
 from engine.hearing import Hearing
-from engine.layout import EDITED, ENTERED, EXITED, NEVER, NONE
+from engine.layout import BY_TIMER, DWELLED, EDITED, ENTERED, EXITED, NEVER, NONE
 from engine.presence import tell
 from engine.told import tellings_of
 from engine.view import rank_of, view_of
@@ -127,9 +127,23 @@ class _Edit:
                 row.dwelled_ms, row.waits = self._dwells(
                     row.fence, fence, row.dwelled_ms, at_ms - row.entered_ms, row.waits
                 )
+                if fence in held:
+                    self._hold(slot, row, fence, at_ms, now_ms)
             row.fence = fence
             rows.append(row)
         return rows
+
+    def _hold(self, slot: int, row: Row, fence: int, at_ms: int, now_ms: int) -> None:
+        """A zone holds the device there, which counts as a fix: no fix before it leads out, and no dwell waits."""
+        row.count = row.row_ms = 0
+        if not row.waits or row.entered_ms is None:
+            return
+        row.waits, place = False, len(self.before.places) + fence
+        for dwell_ms in self.after.dwells[fence]:
+            if row.dwelled_ms < dwell_ms <= at_ms - row.entered_ms:
+                row.dwelled_ms = dwell_ms
+                state = self.sense.devices.state
+                tell(state, slot, DWELLED, place, at_ms, BY_TIMER, row.entered_ms, dwell_ms, NO_REQUEST, now_ms)
 
     def _signals(
         self, slot: int, heard: dict[int, Signal], clock_ms: int, at_ms: int, now_ms: int

@@ -93,7 +93,7 @@ class Hearing:
         """Take in a sighting. Timers due by then have fired."""
         clock = self.devices.columns["clock_ms"]
         for number in self.view.heard.zones(beacon):
-            left, entered_ms = hear(self.signals, number, self.view.zones, time_ms, rssi)
+            left, entered_ms = hear(self.signals, number, self.view.zones, time_ms, rssi, int(clock[self.slot]))
             if left is not None and entered_ms is not None:
                 self._leave(left, entered_ms, SIGHTING)
             signal = self.signals[number]

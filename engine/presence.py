@@ -120,7 +120,8 @@ def release(s: State, asks: Asks, d: int, n: int, fence: int, time_ms: int, requ
         _exit(s, d, k, time_ms, SILENT, request, now_ms)
         remove(s, n, k)
         return n - 1
-    s.rows[k].row_ms = time_ms
+    if s.rows[k].count == 0:
+        s.rows[k].row_ms = time_ms
     return n
 
 

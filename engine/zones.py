@@ -46,9 +46,12 @@ def strength(signal: Signal, at_ms: int) -> float:
 
 
 def hear(
-    signals: dict[int, Signal], number: int, zones: Sequence[Zone], time_ms: int, rssi: float
+    signals: dict[int, Signal], number: int, zones: Sequence[Zone], time_ms: int, rssi: float, clock_ms: int
 ) -> tuple[int | None, int | None]:
-    """Take in one sighting of zone `number`. Returns (zone left, when this one is entered): at one instant, or None."""
+    """Take in one sighting of zone `number`, by a device whose newest fix or sighting was at `clock_ms`.
+
+    Returns (zone left, when this one is entered), both at one instant, or None.
+    """
     zone = zones[number]
     signal = signals.setdefault(number, Signal())
     insort(signal.recent, (time_ms, rssi))
@@ -60,16 +63,15 @@ def hear(
         return None, None
     rival = _rival(signals, number, zones)
     leads = rival is None or _leads(signal, signals[rival], time_ms)
-    entered_ms = _entered_ms(signal, zone, time_ms, rssi)
-    return (rival, entered_ms) if leads and entered_ms is not None else (None, None)
-
-
-def _entered_ms(signal: Signal, zone: Zone, time_ms: int, rssi: float) -> int | None:
-    """When two strong sightings prove that it is there: now, or at a later one that came before this one."""
-    near = [t for t, r in signal.recent if r >= zone.enter_rssi and abs(time_ms - t) <= ENTER_WITHIN_MS]
-    if len({t for t in near if t <= time_ms}) >= 2:
-        return time_ms
-    return min((t for t in near if t > time_ms), default=None) if rssi >= zone.enter_rssi else None
+    if not leads:
+        return None, None
+    strong = {t for t, r in signal.recent if r >= zone.enter_rssi and abs(time_ms - t) <= ENTER_WITHIN_MS}
+    if len({t for t in strong if t <= time_ms}) >= 2:
+        return rival, time_ms
+    # two prove it in whichever order they come; but what happened since the later one stands
+    if rival is None and rssi >= zone.enter_rssi and clock_ms in strong:
+        return None, clock_ms
+    return None, None
 
 
 def _rival(signals: dict[int, Signal], number: int, zones: Sequence[Zone]) -> int | None:
@@ -86,8 +88,8 @@ def _rival(signals: dict[int, Signal], number: int, zones: Sequence[Zone]) -> in
 def _leads(signal: Signal, rival: Signal, time_ms: int) -> bool:
     """Note whether the challenger leads at this sighting; true once it has done so at each of them for long enough."""
     assert rival.entered_ms is not None
-    if time_ms <= rival.entered_ms:
-        return False  # it came late: what was heard before the rival was entered cannot end the stay there
+    if time_ms <= rival.entered_ms or time_ms < rival.entered_ms + rival.dwelled_ms:
+        return False  # it came late: the stay there began after that, or more was told of it
     if signal.lead_ms <= rival.entered_ms:  # over another, who was there before
         signal.lead_ms, signal.lead_count = NEVER, 0
     if strength(signal, time_ms) < strength(rival, time_ms) + LEAD_DB:

@@ -87,7 +87,7 @@ class Dispatching:
     @property
     def ready(self) -> bool:
         """True while it is a member and nothing is waited for."""
-        away = self._cluster.sites.away or self.writer.is_stalled
+        away = self._cluster.sites.away or self.writer.is_away
         return self._joined and self._fetches and not self.handover.waits and not away
 
     async def site_changed(self, site: Site) -> None:

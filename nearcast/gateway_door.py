@@ -155,10 +155,12 @@ class GatewayDoor:
             await self._writer.write(
                 self._cluster.names.decisions, encode_decided(decided), key=kept.delivery.user.encode()
             )
-        except StoreError as error:
+        except BaseException as error:
             with suppress(StoreError):  # then it is free after a while
                 await self._deliveries.unclaim(key, again)
-            raise Unavailable(1) from error
+            if isinstance(error, StoreError):
+                raise Unavailable(1) from error
+            raise
         return True
 
     # -- what is asked ---------------------------------------------------------------------------------------------

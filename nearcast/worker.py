@@ -105,7 +105,7 @@ class Worker:
     @property
     def _away(self) -> bool:
         """Whether Redis or the broker is: a shard notices only when it has something to fold."""
-        return self._cluster.sites.away or self.writer.is_stalled
+        return self._cluster.sites.away or self.writer.is_away
 
     # -- shards come and go ----------------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Worker:
 
     async def _ends(self, shards: list[int]) -> dict[int, int] | None:
         """The ends of shards; None while the broker does not tell them."""
-        if self.writer.is_stalled:
+        if self.writer.is_away:
             return None
         try:
             async with asyncio.timeout(ENDS_S):
@@ -195,7 +195,7 @@ class Worker:
             self._rebalancing_s = None
         elif self._rebalancing_s is None:
             self._rebalancing_s = now_s
-        elif now_s - self._rebalancing_s > self._cluster.cluster.stuck_ms / 1000 and not self.writer.is_stalled:
+        elif now_s - self._rebalancing_s > self._cluster.cluster.stuck_ms / 1000 and not self.writer.is_away:
             _end(f"shards were not given out for {now_s - self._rebalancing_s:.0f} s")
 
     async def close(self) -> None:

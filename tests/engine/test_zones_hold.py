@@ -117,6 +117,25 @@ def test_two_strong_sightings_enter_in_whichever_order_they_come() -> None:
     assert play.story() == [("entered", "z1", 5.0, "sighting")]
 
 
+def test_a_sighting_that_comes_late_enters_nothing_before_what_happened_since() -> None:
+    play = Stage(site_of(files(zones(", inside: shop"))))
+    hear(play, 1, 5)
+    play.fix(5, 0)
+    play.fix(7, 1000)
+    hear(play, 1, 4, minor=2)
+    assert shop(play) == [("entered", 5.0, "fix"), ("exited", 7.0, "fix")]
+
+
+def test_a_late_challenger_ends_no_stay_before_a_dwell_that_was_told() -> None:
+    rule = dwelled("6s").replace("id: shop", "id: z1")
+    beacons = zones(", group: g", ", group: g").replace("exit_after: 3s", "exit_after: 1m")
+    play = Stage(site_of(files_of([circle("shop")], rules=rule, beacons=beacons, settings=INSTANT)))
+    hear(play, 1, 0, 1, rssi=-70)
+    play.fix(9, 1000)
+    hear(play, 2, 1.5, 6.5, rssi=-50)
+    assert [s[:3] for s in play.story()] == [("entered", "z1", 1.0), ("dwelled", "z1", 7.0)]
+
+
 # -- edits -------------------------------------------------------------------------------------------------------------
 
 
@@ -161,3 +180,26 @@ def test_a_dwell_time_that_is_past_when_its_rule_appears_is_not_told_beside_one_
     play.edit(files("", "3s", "8s", settings=detection), 10)
     play.fix(11, 0)
     assert [(t.kind.value, t.dwell_ms) for t in play.told] == [("entered", None), ("dwelled", 8000)]
+
+
+def test_a_zone_that_comes_to_lie_in_a_fence_begins_a_row_of_fixes_out_of_it_anew() -> None:
+    detection = "detection: {enter_fixes: 1, exit_fixes: 2, exit_after: 30s}\n"
+    apart, held = (zones(said).replace("exit_after: 3s", "exit_after: 10s") for said in ("", ", inside: shop"))
+    play = Stage(site_of(files(apart, settings=detection)))
+    play.fix(0, 0)
+    play.fix(9, 1000)
+    hear(play, 1, 10, 11)
+    play.edit(files(held, settings=detection), 12)
+    hear(play, 1, 13)
+    play.fix(41, 1000)
+    assert shop(play) == [("entered", 0.0, "fix")]
+
+
+def test_a_dwell_that_waits_is_told_when_an_edit_has_a_zone_hold_its_fence() -> None:
+    play = Stage(site_of(files(zones(""), "20m")))
+    play.fix(0, 0)
+    play.wait(1250)
+    hear(play, 1, 1300, 1301)
+    play.edit(files(zones(", inside: shop"), "20m"), 1302)
+    play.wait(1400)
+    assert shop(play) == [("entered", 0.0, "fix"), ("dwelled", 1302.0, "timer")]
