@@ -59,8 +59,8 @@ class Damage:
         if found is not None:
             tell(found)
 
-    def look_at(self, error: Exception) -> None:
-        """Look at an error that came out of the store."""
+    def look_at(self, error: BaseException) -> None:
+        """Look at an error that came out of the store, or of reading what is in it."""
         with self._lock:
             if not isinstance(error, StoreDamagedError) or self._found is not None:
                 return
@@ -116,8 +116,9 @@ class Writer:
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_FSYNC:
                     explained = self._broken = StoreBrokenError(str(explained))
                 raise explained from error
-            except BaseException:
+            except BaseException as error:
                 self._roll_back()
+                self._damage.look_at(error)
                 raise
 
     def _roll_back(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from connectors.store_errors import RESTORE, explained
 from connectors.store_forget import Found, Whose, collect
 from connectors.store_lock import StoreLock
 from connectors.store_schema import open_writer
-from engine.ports import StoreError
+from engine.ports import StoreDamagedError, StoreError
 from engine.wire import decode_frame
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.decided import Decided
-    from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoreDamagedError, StoredFrame
+    from engine.ports import Checkpoint, Commit, DecisionQuery, Delivery, StoredFrame
     from engine.settings import Keep
     from rules.facts import Decision
 
@@ -112,6 +113,15 @@ class SqliteStore:
                 self._checked = self._check.run(connection, self._name, within_s)
         return self._checked
 
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Around what reads frames: one that cannot be read is damage too."""
+        try:
+            yield
+        except StoreDamagedError as error:
+            self._damage.look_at(error)
+            raise
+
     def when_damaged(self, tell: Callable[[StoreDamagedError], object]) -> None:
         """Have this called, once and on any thread, when the file is found damaged, whoever finds it."""
         self._damage.tell(tell)
@@ -184,7 +194,8 @@ class SqliteStore:
         with self._tidying:
             known = replace(erasure, devices=(*erasure.devices, *devices))
             self._log_is_clean = False
-            store_erasure.rewrite(self._write(), known, change, self._name)
+            with self._noticing():
+                store_erasure.rewrite(self._write(), known, change, self._name)
         self.clean_log()
 
     def clean_log(self) -> bool:
@@ -286,8 +297,9 @@ class SqliteStore:
     def export(self, user: str, devices: Iterable[str] = ()) -> dict[str, list[dict[str, Any]]]:
         """All that is kept of a user beside their profile. `devices` are those known to be theirs."""
         whose, found = Whose(user, frozenset(devices)), Found()
-        for stored in self._kept_frames(0):
-            collect(decode_frame(stored.data), whose, found)
+        with self._noticing():
+            for stored in self._kept_frames(0):
+                collect(decode_frame(stored.data), whose, found)
         with self._readers.use() as connection:
             return {
                 "decisions": store_read.decisions_of(connection, user),

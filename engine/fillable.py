@@ -52,6 +52,8 @@ def fault_of(kind: str, text: str) -> tuple[str, str] | None:
     """
     if not text.strip():
         return "is empty", "write something or take it out"
+    if kind == "path" and not text.isprintable():
+        return "holds a character that no path should hold", "use letters and digits"
     if kind == "key" and not re.fullmatch(r"[!-~]+", text):
         return "holds a space or a character that no header may hold", "use letters and digits"
     if kind == "secret":

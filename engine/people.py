@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
+#: So many people are looked at in a step for what is old.
+_AT_A_TIME = 256
 
 
 @dataclass(slots=True)
@@ -54,6 +56,9 @@ class People:
     assumed: frozenset[str] = frozenset()
     decided: frozenset[str] = frozenset()
     whereabouts: Whereabouts | None = None
+    #: Who is still to be looked at, and up to when events and sends of theirs go.
+    _aging: list[str] = field(default_factory=list)
+    _aged_ms: tuple[int, int] = (0, 0)
 
     def known(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be; where they are may be out of date."""
@@ -137,28 +142,35 @@ class People:
     def forget_old(self, before_ms: int, now_ms: int) -> None:
         """Forget what is older than it is kept, between a step at `before_ms` and one at `now_ms`.
 
-        Once a day, more often where it is kept for a few days only: it costs a look at everybody. That follows from
-        the steps' instants alone, and rules do not look at what is due to go, so no decision depends on it.
+        Once a day, more often where it is kept for a few days only, everybody is looked at, some in each step from then
+        on: nobody waits for all. Rules do not look at what is due to go, so no decision depends on when it does.
         """
         each_ms = min(_DAY_MS, max(_HOUR_MS, self.keep_ms // 8))
         mark_ms = now_ms // each_ms * each_ms
-        if before_ms >= mark_ms:
-            return
-        upto_ms, sends_upto_ms = mark_ms - self.keep_ms, mark_ms - self.sends_ms
-        for user in self.users.values():
-            if user.events and user.events[0][0] <= upto_ms:
-                user.events = [e for e in user.events if e[0] > upto_ms]
-            if user.sends and user.sends[0].time_ms <= sends_upto_ms:
-                user.sends = [s for s in user.sends if s.time_ms > sends_upto_ms]
-        for name, seen in list(self.event_ids.items()):
-            if min(seen.values()) <= upto_ms:
-                kept = {event: time_ms for event, time_ms in seen.items() if time_ms > upto_ms}
-                if kept:
-                    self.event_ids[name] = kept
-                else:
-                    del self.event_ids[name]
-        if self.whereabouts is not None:
-            self.whereabouts.forget_old(upto_ms)
+        if before_ms < mark_ms:
+            self._aged_ms = mark_ms - self.keep_ms, mark_ms - self.sends_ms
+            if not self._aging:
+                self._aging = list(self.users.keys() | self.event_ids.keys())
+            if self.whereabouts is not None:
+                self.whereabouts.forget_old(self._aged_ms[0])
+        if self._aging:
+            for name in self._aging[-_AT_A_TIME:]:
+                self._forget_old_of(name)
+            del self._aging[-_AT_A_TIME:]
+
+    def _forget_old_of(self, name: str) -> None:
+        upto_ms, sends_upto_ms = self._aged_ms
+        user, seen = self.users.get(name), self.event_ids.get(name)
+        if user is not None and user.events and user.events[0][0] <= upto_ms:
+            user.events = [e for e in user.events if e[0] > upto_ms]
+        if user is not None and user.sends and user.sends[0].time_ms <= sends_upto_ms:
+            user.sends = [s for s in user.sends if s.time_ms > sends_upto_ms]
+        if seen is not None and min(seen.values(), default=0) <= upto_ms:
+            kept = {event: time_ms for event, time_ms in seen.items() if time_ms > upto_ms}
+            if kept:
+                self.event_ids[name] = kept
+            else:
+                del self.event_ids[name]
 
     # -- where they are --------------------------------------------------------------------------------------------
 
@@ -185,6 +197,10 @@ class People:
         if not entry.remaining:
             self._settle(ended.decision, entry)
         return True
+
+    def has_known(self, user: str) -> bool:
+        """Whether anything is known of a user, as it is of whoever was messaged and not erased since."""
+        return user in self.users
 
     def resent(self, resent: Resent, now_ms: int) -> None:
         """A failed delivery is sent again: its decision is open once more, and reserved if it was released."""

@@ -269,7 +269,7 @@ class _Judging:
             case Ended():
                 by.ended(happening, now_ms, self._judged)
             case Resent():
-                if by.runs(happening.rule):
+                if by.runs(happening.rule) and people.has_known(happening.user):
                     people.resent(happening, now_ms)
                     effects.resent.append((happening.key, now_ms + happening.ttl_ms))
             case Erased():

@@ -20,6 +20,7 @@ from engine.site_draft import read_draft
 from geo.mistake import MistakesError, did_you_mean
 from nearcast.channels import make_channels
 from nearcast.fault import ExitCode, InputFaultError
+from nearcast.file_channels import misplaced
 from nearcast.folder import read_folder
 from nearcast.site_store import filled_settings, store_path
 from rules.decide import messages_of
@@ -123,6 +124,8 @@ def _deliveries(draft: Draft, rule: Rule, user: User, now_ms: int) -> list[Deliv
 async def _attempt_all(site: Path, settings: Settings, deliveries: Sequence[Delivery]) -> bool:
     """Try each delivery once, and say what came of it. True if all were taken."""
     out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    if mistakes := misplaced(settings, site):
+        raise MistakesError(mistakes)
     channels = make_channels(settings, site, clock=MachineClock(), show=out.print, colour=sys.stdout.isatty())
     good = True
     try:

@@ -18,6 +18,7 @@ from connectors.redis_deliveries import KeptDelivery
 from engine.decided import Decided, DecidedError, decode_decided
 from engine.layout import NEVER
 from engine.low_water import LowWater
+from engine.outward import ttl_most_ms
 from engine.person import read_erased_ms, read_person
 from engine.ports import DeliveryState, StoreError
 from nearcast.ended_lately import EndedLately, is_forgotten
@@ -140,10 +141,12 @@ class Handover:
         if not decided.again:
             return KeptDelivery(delivery)
         now_ms = self._cluster.clock.now_ms()
+        # one that was sent again before expires that much later: what it had then is no `ttl`
+        ttl_ms = min(delivery.expires_ms - delivery.created_ms, ttl_most_ms(delivery.body))
         return KeptDelivery(
             replace(
                 delivery, state=DeliveryState.PENDING, attempts=0, attempt_open=False, ended_ms=None, detail="",
-                received_ms=None, expires_ms=now_ms + delivery.expires_ms - delivery.created_ms,
+                received_ms=None, expires_ms=now_ms + ttl_ms,
             ),
             decided.again,
         )  # fmt: skip

@@ -18,7 +18,16 @@ from connectors.intake import Busy, LocatedAnswer, Unavailable
 from connectors.writing import Writing
 from engine.outward import decision_line, message_line, ttl_most_ms
 from engine.pings import located, with_own_names
-from engine.ports import Checkpoint, Commit, DecisionQuery, DeliveryState, Ending, StoreBrokenError, StoreError
+from engine.ports import (
+    Checkpoint,
+    Commit,
+    DecisionQuery,
+    DeliveryState,
+    Ending,
+    StoreBrokenError,
+    StoreDamagedError,
+    StoreError,
+)
 from engine.snapshot import Copied, copied, packed
 from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged, encode_frame
 from nearcast.recover import recover
@@ -255,8 +264,9 @@ class Live:
         if stopped:
             self.dispatcher.cancel(*stopped)
         for key, expires_ms in effects.resent:
-            delivery = self._resending.pop(key, None)
-            if delivery is not None and key not in stopped:
+            delivery = self._resending.get(key)
+            if delivery is not None and key not in stopped and delivery.user not in effects.erased:
+                del self._resending[key]
                 self.dispatcher.add(_once_more(delivery, expires_ms))
         if effects.deliveries:
             request = dict(zip((d.key for d in effects.decisions), effects.requests, strict=True))
@@ -357,6 +367,9 @@ class Live:
             await self.written(self.store.commit, commit)
         except StoreBrokenError:
             raise
+        except StoreDamagedError as error:
+            self.damaged(error)
+            return False
         except StoreError:
             return False
         self.engine, self.seq = back.engine, back.seq + 1

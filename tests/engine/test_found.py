@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from engine.ping import columns
-from engine.wire import Happened, Resent, UserChanged
+from engine.wire import Erased, Happened, Resent, UserChanged
 from tests.world import T0, Stage, at, circle, files_of, rows, site_of
 
 INSTANT = "detection: {preset: instant}\n"
@@ -267,6 +267,31 @@ def test_another_fences_strictness_does_not_make_a_way_out_of_two() -> None:
 def test_what_a_paused_rule_sent_is_not_sent_again() -> None:
     """Sending again made the delivery pending though its rule had been paused meanwhile."""
     play = Stage(site_of(files_of([circle("shop")], rules=rule("hello", "{event: entered, place: {id: shop}}"))))
+    play.step([UserChanged("u-1")])
     effects = play.step([Resent("k", "d", "u-1", "hello"), Resent("l", "e", "u-1", "gone")])
     assert [key for key, _ in effects.resent] == ["k"]
     assert set(play.engine.people.open) == {"d"}
+
+
+def test_a_delivery_is_not_sent_again_to_somebody_who_was_erased_meanwhile() -> None:
+    # The request had read it before, and made a user of the name again.
+    play = stage(rules=rule("r", "{event: entered, place: {id: shop}}"))
+    play.step([UserChanged("d-1", consent={"m": True})])
+    play.fix(0, 0)
+    again = Resent("k", "decision", "d-1", "r", [], None, False, 1000)
+    play.step([Erased("d-1")])
+    assert play.step([again]).resent == []
+    assert "d-1" not in play.engine.people.users
+
+
+def test_everybody_is_looked_at_for_what_is_old_some_at_a_time() -> None:
+    settings = INSTANT + "keep: {events: 30d}\n"
+    play = stage(settings=settings)
+    play.step([Happened(f"u-{n}", "e", "seen", T0) for n in range(1_000)])
+    people = play.engine.people
+    play.wait(40 * 86_400)
+    left = [user for user in people.users.values() if user.events]
+    assert 0 < len(left) < 1_000
+    for second in range(1, 6):
+        play.wait(40 * 86_400 + second)
+    assert not any(user.events for user in people.users.values()) and not people.event_ids

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from connectors.store_sqlite import SqliteStore
+from engine.ports import StoreDamagedError
 from engine.step import Engine
 from engine.wire import Erased, UserChanged
 from nearcast import upkeep
@@ -51,6 +53,28 @@ async def in_log(path: Path, name: bytes, store: SqliteStore) -> bool:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def test_a_frame_that_cannot_be_read_is_damage_to_whoever_meets_it(tmp_path: Path) -> None:
+    """Nobody was told, and no erasure was ever done again."""
+    path = tmp_path / "a.db"
+    for meets in ("export", "upkeep"):
+        with SqliteStore.open(path) as store:
+            if meets == "export":
+                store.commit(commit(1, UserChanged("u-1", {"tier": "gold"})))
+                store.commit(commit(2, Erased("u-1"), erased=["u-1"]))
+                data = b"\x01 no frame"
+                with sqlite3.connect(path) as other:
+                    other.execute("UPDATE journal SET data = ?, crc = ? WHERE seq = 1", (data, zlib.crc32(data)))
+            found: list[StoreDamagedError] = []
+            store.when_damaged(found.append)
+            with pytest.raises(StoreDamagedError):
+                if meets == "export":
+                    store.export("u-1")
+                else:
+                    (erasure,) = store.erasures()
+                    store.rewrite_erased(erasure, (), lambda state: state)
+            assert len(found) == 1
 
 
 def test_an_erasure_that_a_reader_hindered_is_finished_soon_after_it(
