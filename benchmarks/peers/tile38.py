@@ -36,7 +36,7 @@ IN_FLIGHT = 200 * CONNECTIONS
 """What was recorded had so many SETs under way at once."""
 RECORDED_US = {10_000: (11.2, 34.0), 50_000: (32.2, 53.5)}
 """Microseconds of processor a SET, by fences: `IN_FLIGHT`, over all connections; 5,000 a second, 5 at once."""
-RECORDED = "1.37.0, 2026-11-23, on another day of a machine of this kind"
+RECORDED = "1.37.0, 2026-11-23, on another machine: 2 shared AMD EPYC cores"
 FORM = "SETCHAN a fence, WITHIN, DETECT enter,exit, appendonly yes (synced once a second), one subscriber to all"
 
 
