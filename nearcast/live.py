@@ -17,7 +17,6 @@ import structlog
 from connectors.intake import Busy, LocatedAnswer, Unavailable
 from connectors.writing import Writing
 from engine.outward import decision_line, message_line, ttl_most_ms
-from engine.pings import located, with_own_names
 from engine.ports import (
     Checkpoint,
     Commit,
@@ -29,8 +28,9 @@ from engine.ports import (
     StoreError,
 )
 from engine.snapshot import Copied, copied, packed
-from engine.wire import Edited, Ended, Erased, Happened, Input, Located, Resent, UserChanged, encode_frame
+from engine.wire import Edited, Ended, Erased, Input, Resent, encode_frame
 from nearcast.recover import recover
+from nearcast.waiting import Waiting, as_kept, inputs_of, is_event, refuse, resolve, size_of
 from rules.facts import Outcome
 from rules.ids import action_key
 
@@ -60,17 +60,6 @@ _TURNS_MAX: Final = 6
 RETRY_S = 0.5
 #: A disk that was full is one again until it has room for the largest step and its log: a small one may fit before.
 ROOM_BYTES = 8 << 20
-
-
-@dataclass(slots=True)
-class Waiting:
-    """One request on its way: either located pings, or other inputs. Nobody waits for what has no `done`."""
-
-    pings: Pings | None = None
-    inputs: Sequence[Input] = ()
-    wait: bool = False
-    received_ms: float = 0.0
-    done: asyncio.Future[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -128,7 +117,7 @@ class Live:
     async def _enqueue(self, waiting: Waiting) -> Any:
         if not self.ready or self._stop.is_set():
             raise Unavailable(1)
-        size = _size(waiting)
+        size = size_of(waiting)
         if self._rows + size > WAITING_ROWS_MAX:
             raise Busy(1)
         self._rows += size
@@ -227,10 +216,10 @@ class Live:
 
     async def _work(self, taken: list[Waiting], now_ms: int) -> None:
         """One step: fold, commit, answer, send."""
-        inputs = _inputs(taken)
+        inputs = inputs_of(taken)
         with self.metrics.step_timer():
             effects = self.engine.step(inputs, now_ms)
-        frame = encode_frame(now_ms, _kept(inputs))
+        frame = encode_frame(now_ms, as_kept(inputs))
         commit = Commit(
             self.seq + 1,
             now_ms,
@@ -250,7 +239,7 @@ class Live:
             await self._failed(taken, error)
             return
         self.seq += 1
-        self.tail_rows += sum(map(_size, taken))
+        self.tail_rows += sum(map(size_of, taken))
         self._send(effects, [w.received_ms for w in taken if w.pings is not None])
         await self._answer(taken, effects)
         self._measure(effects)
@@ -281,15 +270,15 @@ class Live:
         request, event = 0, 0
         for waiting in taken:
             if waiting.pings is None:
-                events = sum(_is_event(item) for item in waiting.inputs)
-                _resolve(waiting, effects.fresh[event : event + events])
+                events = sum(is_event(item) for item in waiting.inputs)
+                resolve(waiting, effects.fresh[event : event + events])
                 event += events
                 continue
             answer = LocatedAnswer(accepted[request], duplicate[request], None, None)
             if waiting.wait:
                 repeated = bool(duplicate[request] or late[request])
                 answer = await self._with_decisions(answer, waiting.pings, effects, request, repeated=repeated)
-            _resolve(waiting, answer)
+            resolve(waiting, answer)
             request += 1
 
     async def _with_decisions(
@@ -326,13 +315,13 @@ class Live:
         self.ready = False
         self.dispatcher.pause()
         log.error("store cannot commit", error=str(error))
-        _refuse(taken)
+        refuse(taken)
         again = [w for w in taken if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
         # a first pause too: a disk that is nearly full takes a small commit right after it refused a large one
         while True:
             waiting, self._queue, self._rows = list(self._queue), deque(), 0
             again += [w for w in waiting if w.inputs and all(isinstance(i, Ended) for i in w.inputs)]
-            _refuse(waiting)
+            refuse(waiting)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), RETRY_S)
             if self._stop.is_set():
@@ -451,36 +440,6 @@ class Live:
             self._resending.pop(key, None)
 
 
-def _size(waiting: Waiting) -> int:
-    return len(waiting.inputs) if waiting.pings is None else len(waiting.pings)
-
-
-def _is_event(item: Input) -> bool:
-    return isinstance(item, Happened) or (isinstance(item, UserChanged) and item.id != "")
-
-
-def _inputs(taken: Sequence[Waiting]) -> list[Input]:
-    """The inputs of what was taken, in order; located requests that follow each other share their columns."""
-    inputs: list[Input] = []
-    run: list[Pings] = []
-    for waiting in taken:
-        if waiting.pings is not None:
-            run.append(waiting.pings)
-            continue
-        if run:
-            inputs.append(located(run))
-            run = []
-        inputs.extend(waiting.inputs)
-    if run:
-        inputs.append(located(run))
-    return inputs
-
-
-def _kept(inputs: Sequence[Input]) -> list[Input]:
-    """The inputs as the journal has them: a frame brings the names of its rows along, and no others."""
-    return [with_own_names(item) if isinstance(item, Located) else item for item in inputs]
-
-
 def _since(delivery: Delivery, request: int, received_ms: Sequence[float]) -> Delivery:
     return replace(delivery, received_ms=received_ms[request]) if 0 <= request < len(received_ms) else delivery
 
@@ -494,14 +453,3 @@ def _once_more(delivery: Delivery, expires_ms: int) -> Delivery:
 
 def _edited(effects: Effects) -> tuple[str, dict[str, bytes]] | None:
     return None if effects.edited is None else (effects.edited.version, effects.edited.files)
-
-
-def _resolve(waiting: Waiting, value: object) -> None:
-    if waiting.done is not None and not waiting.done.done():
-        waiting.done.set_result(value)
-
-
-def _refuse(waiting: Sequence[Waiting]) -> None:
-    for entry in waiting:
-        if entry.done is not None and not entry.done.done():
-            entry.done.set_exception(Unavailable(1))
