@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.layout import NEVER
 from engine.ports import HANDED_OVER, DeliveryState
 from rules.facts import Send, User
 
@@ -58,7 +59,7 @@ class People:
     whereabouts: Whereabouts | None = None
     #: Who is still to be looked at, and up to when events and sends of theirs go.
     _aging: list[str] = field(default_factory=list)
-    _aged_ms: tuple[int, int] = (0, 0)
+    _aged_ms: tuple[int, int] = (NEVER, NEVER)
 
     def known(self, name: str) -> User:
         """The user, a new one of whom nothing is known if need be; where they are may be out of date."""
@@ -134,7 +135,7 @@ class People:
     def _is_new(self, user: str, event: str, time_ms: int) -> bool:
         """Remember an event; False when it was there before."""
         seen = self.event_ids.setdefault(user, {})
-        if event in seen:
+        if seen.get(event, NEVER) > self._aged_ms[0]:
             return False
         seen[event] = time_ms
         return True
@@ -143,12 +144,13 @@ class People:
         """Forget what is older than it is kept, between a step at `before_ms` and one at `now_ms`.
 
         Once a day, more often where it is kept for a few days only, everybody is looked at, some in each step from then
-        on: nobody waits for all. Rules do not look at what is due to go, so no decision depends on when it does.
+        on: nobody waits for all. What is due to go is not looked at from the mark on, by rules or for repeats, so no
+        decision depends on when it does.
         """
         each_ms = min(_DAY_MS, max(_HOUR_MS, self.keep_ms // 8))
         mark_ms = now_ms // each_ms * each_ms
+        self._aged_ms = mark_ms - self.keep_ms, mark_ms - self.sends_ms
         if before_ms < mark_ms:
-            self._aged_ms = mark_ms - self.keep_ms, mark_ms - self.sends_ms
             if not self._aging:
                 self._aging = list(self.users.keys() | self.event_ids.keys())
             if self.whereabouts is not None:

@@ -105,13 +105,13 @@ class Engine:
         sensed = Sensed(now_ms)
         work = _Judging(sensed, self._judge)
         before_ms, self.now_ms = self.now_ms, now_ms
+        self.people.forget_old(before_ms, now_ms)
         # one after the other: an erasure makes the numbers free that what was told before is told by
         for happening in self._fire(now_ms):
             work.decide(happening)
         for item in inputs:
             for happening in self._sense(item, now_ms, sensed):
                 work.decide(happening)
-        self.people.forget_old(before_ms, now_ms)
         return work.effects()
 
     def steps(self, frames: Joined) -> Effects:

@@ -295,3 +295,10 @@ def test_everybody_is_looked_at_for_what_is_old_some_at_a_time() -> None:
     for second in range(1, 6):
         play.wait(40 * 86_400 + second)
     assert not any(user.events for user in people.users.values()) and not people.event_ids
+
+
+def test_whether_an_old_event_is_a_repeat_does_not_depend_on_who_was_looked_at_already() -> None:
+    play = stage(settings=INSTANT + "keep: {events: 30d}\n")
+    play.step([Happened(f"u-{n}", "e", "seen", T0) for n in range(1_000)])
+    again = play.step([Happened(f"u-{n}", "e", "seen", T0) for n in range(1_000)], T0 + 40 * 86_400_000)
+    assert again.fresh == [True] * 1_000
