@@ -28,6 +28,15 @@ def overwrite_middle(path: Path) -> None:
     path.write_bytes(data)
 
 
+def damaged_unnoticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store that is damaged, and too large for the check of a start."""
+    path = folder / "a.db"
+    filled(path)
+    overwrite_middle(path)
+    monkeypatch.setattr(store_sqlite.Check, "run", lambda *_: False)
+    return path
+
+
 def test_a_store_that_is_damaged_in_its_middle_is_not_opened(tmp_path: Path) -> None:
     """What a start reads was whole, so it said that it was ready, and took pings."""
     path = tmp_path / "a.db"
@@ -41,10 +50,7 @@ def test_a_store_that_is_damaged_in_its_middle_is_not_opened(tmp_path: Path) -> 
 def test_what_is_too_large_to_be_checked_at_the_start_is_checked_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.db"
-    filled(path)
-    overwrite_middle(path)
-    monkeypatch.setattr(store_sqlite.Check, "run", lambda *_: False)
+    path = damaged_unnoticed(tmp_path, monkeypatch)
     store = SqliteStore.open(path)
     assert not store.check()
     monkeypatch.undo()
@@ -61,10 +67,7 @@ def test_what_is_too_large_to_be_checked_at_the_start_is_checked_afterwards(
 def test_damage_that_a_question_meets_is_told_once_also_to_who_asks_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.db"
-    filled(path)
-    overwrite_middle(path)
-    monkeypatch.setattr(store_sqlite.Check, "run", lambda *_: False)
+    path = damaged_unnoticed(tmp_path, monkeypatch)
     with SqliteStore.open(path) as store:
         for n in range(1, 60):
             try:

@@ -15,6 +15,8 @@ from tests.live.sink import sink_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.live.sink import Sink
+
 ERASED = {"user": "user-to-be-forgotten", "device": "device-to-be-forgotten"}
 
 
@@ -97,12 +99,17 @@ async def test_what_is_kept_of_a_person_and_a_place_can_be_asked_for(tmp_path: P
         assert (await process.ask("GET", "/v1/users/nobody/export"))[0] == 404
 
 
+async def tried(process: Process, sink: Sink) -> None:
+    """Somebody who agrees has come, and their message was tried."""
+    await process.consent(["d-1"])
+    await process.post({"device": "d-1", "time": process.now_ms(), **IN})
+    await until(lambda: sink.got, "it is tried")
+
+
 @live()
 async def test_a_failed_message_is_listed_and_is_sent_again_when_asked(tmp_path: Path) -> None:
     async with sink_of(lambda: 400) as sink, process_of(write_site(tmp_path / "site", sink=sink.url)) as process:
-        await process.consent(["d-1"])
-        await process.post({"device": "d-1", "time": process.now_ms(), **IN})
-        await until(lambda: sink.got, "it is tried")
+        await tried(process, sink)
         await at_rest(process)
         [failed] = await process.get("/v1/deliveries?outcome=failed")
         assert failed["key"] == sink.got[0].key
@@ -140,9 +147,7 @@ async def test_of_a_message_that_waits_its_attempts_are_told(tmp_path: Path) -> 
 async def test_of_many_who_ask_at_once_for_a_message_to_be_sent_again_one_is_served(tmp_path: Path) -> None:
     """Each found it failed before any had sent it: two were served, and it was handed over twice."""
     async with sink_of(lambda: 400) as sink, process_of(write_site(tmp_path / "site", sink=sink.url)) as process:
-        await process.consent(["d-1"])
-        await process.post({"device": "d-1", "time": process.now_ms(), **IN})
-        await until(lambda: sink.got, "it is tried")
+        await tried(process, sink)
         for served in range(1, 6):
             await at_rest(process)
             [failed] = await process.get("/v1/deliveries?outcome=failed")

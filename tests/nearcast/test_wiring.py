@@ -17,7 +17,7 @@ def test_a_task_beside_the_loop_that_fails_ends_the_process_and_one_that_is_done
     async def watched() -> None:
         nothing = cast("Any", None)
         beside = [asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(0.05))]
-        loop = asyncio.create_task(asyncio.sleep(60))
+        loop = asyncio.create_task(asyncio.Event().wait())
         process = Process(nothing, nothing, nothing, nothing, nothing, nothing, nothing, loop, beside)
         broken = asyncio.create_task(process.broken())
         await asyncio.wait(beside)
